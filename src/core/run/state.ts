@@ -1,0 +1,124 @@
+/**
+ * The state of one run: what folding its events gives, and nothing else. The writer loop owns it and `evolve` changes
+ * it in place; everyone else only reads. Fields are all present from birth, so that a million tasks share one hidden
+ * class and stay small. What can be computed (outputs of groups, inputs, occupancy) is not stored.
+ */
+import type { RunId, TaskId } from "../../base/ids.ts";
+import type { Payload } from "../../base/payload.ts";
+import type { Instant, Millis } from "../../base/time.ts";
+import type { RunRequest } from "../dag/definition.ts";
+import type { Plan, PlanNode } from "../dag/plan.ts";
+import type { Idempotency, Receipt, SignalContent } from "./message.ts";
+import type { Reason, RunStatus, TaskStatus } from "./status.ts";
+
+/** A signal in a task's mailbox, kept until the task ends. */
+export interface MailboxEntry {
+  readonly signal: string;
+  readonly content: SignalContent;
+  readonly acceptedAt: Instant;
+  receipt: Receipt;
+  /** Set when a collect is complete. */
+  collected: { readonly finished: readonly TaskId[]; readonly missing: readonly TaskId[] } | undefined;
+}
+
+/** Instances of a `for_each` task: a contiguous range of the run's tasks. */
+export interface TaskGroup {
+  readonly first: number;
+  readonly count: number;
+  /** Instances that are not terminal. */
+  open: number;
+}
+
+/** One task of a run. */
+export interface TaskState {
+  readonly id: TaskId;
+  /** Index in {@link RunState.tasks}. */
+  readonly index: number;
+  readonly node: PlanNode;
+  readonly run: RunState;
+  status: TaskStatus;
+  /** Since when it is in this status. */
+  since: Instant;
+  /** Dependencies that are not resolved yet. */
+  waitingFor: number;
+  /** Number of the latest attempt; 0 before the first. */
+  attempt: number;
+  /** When it first became ready; the task deadline counts from here. 0 = not yet. */
+  readyAt: Instant;
+  /** When the latest attempt started; 0 = never. */
+  startedAt: Instant;
+  /** Attempt that holds a lease (a slot), 0 = none. May outlive RUNNING while a stopped agent answers. */
+  lease: number;
+  /** When a RETRYING task is due. */
+  dueAt: Instant;
+  /** The lane it is or was in; empty before the first. */
+  lane: string;
+  output: Payload | undefined;
+  reason: Reason | undefined;
+  message: string;
+  percent: number;
+  note: string;
+  /** `for_each`: the group on the parent, the item on an instance. */
+  group: TaskGroup | undefined;
+  item: Payload | undefined;
+  checkpoint: Uint8Array | undefined;
+  /** Set by an interrupt that replaces the input. */
+  replacedInput: Payload | undefined;
+  /** Id of the interrupt that asked the running attempt to stop. */
+  stopping: string | undefined;
+  mailbox: MailboxEntry[] | undefined;
+  /** Derived, owned by the lanes: its place in a queue. Never journaled, never read by `decide`. */
+  place: object | undefined;
+}
+
+/** How a run is about to end while leases are still out. */
+export interface RunEnding {
+  readonly status: "FAILED" | "CANCELLED";
+  readonly reason: Reason;
+  readonly message: string;
+  readonly task: TaskId | undefined;
+}
+
+/** One run. */
+export interface RunState {
+  readonly id: RunId;
+  readonly plan: Plan;
+  readonly request: RunRequest;
+  readonly idempotency: Idempotency | undefined;
+  readonly acceptedAt: Instant;
+  status: RunStatus;
+  /** Sequence of the latest event. */
+  sequence: number;
+  startedAt: Instant;
+  endedAt: Instant;
+  /** Plan nodes first (same index), then `for_each` instances in order of expansion. */
+  readonly tasks: TaskState[];
+  /** Tasks that are not terminal. */
+  open: number;
+  /** Leases out. */
+  leases: number;
+  /** PENDING tasks whose dependencies are resolved, by index, waiting for `advance`; derived. */
+  readonly ready: number[];
+  /** Groups whose instances are all terminal, waiting for `advance`; derived. */
+  readonly joinable: number[];
+  ending: RunEnding | undefined;
+}
+
+/** Longest a stopped agent may take to answer when nobody said otherwise. */
+export const STOP_GRACE_MS: Millis = 5_000;
+
+/** Finds a task by id, instances included. */
+export function findTask(run: RunState, id: TaskId): TaskState | undefined {
+  const index = run.plan.indexOf.get(id);
+  if (index !== undefined) return run.tasks[index];
+  const bracket = id.indexOf("[");
+  if (bracket === -1) return undefined;
+  const parentIndex = run.plan.indexOf.get(id.slice(0, bracket));
+  const group = parentIndex === undefined ? undefined : run.tasks[parentIndex]?.group;
+  const position = Number(id.slice(bracket + 1, -1));
+  if (group === undefined || !Number.isInteger(position) || position < 0 || position >= group.count) {
+    return undefined;
+  }
+  const instance = run.tasks[group.first + position];
+  return instance?.id === id ? instance : undefined;
+}

@@ -1,0 +1,94 @@
+/**
+ * Where agents run. A transport carries attempts to plugin threads, command processes, in-process functions or remote
+ * workers and reports what became of them; one state machine in the runtime stands above all of them, so nothing but
+ * the carrying differs. Plain data only: every value here can cross a thread or a wire.
+ */
+import type { RunId, TaskId } from "../base/ids.ts";
+import type { Json, Payload } from "../base/payload.ts";
+import type { Instant, Millis } from "../base/time.ts";
+import type { Outcome, SignalContent } from "../core/run/message.ts";
+import type { Reason } from "../core/run/status.ts";
+
+/** Names one attempt; `key` is unique per attempt in this process and cheap to map by. */
+export interface AttemptRef {
+  readonly key: string;
+  readonly runId: RunId;
+  readonly taskId: TaskId;
+  readonly attempt: number;
+}
+
+/** A signal as an agent sees it. A collect carries its results. */
+export interface DeliveredSignal {
+  readonly signal: string;
+  readonly content: SignalContent;
+  /** For a collect: outputs of the finished tasks (JSON object by task id) and the ids still missing. */
+  readonly collected?: { readonly results: Payload; readonly missing: readonly TaskId[] };
+}
+
+/** Everything an agent is told about its attempt. */
+export interface Assignment extends AttemptRef {
+  readonly agent: string;
+  readonly workflow: string;
+  readonly namespace: string;
+  readonly sessionId: string | undefined;
+  readonly input: Payload;
+  readonly runInput: Payload;
+  /** Equal across attempts of one task. */
+  readonly idempotencyKey: string;
+  readonly traceId: string;
+  /** When the attempt is timed out by the engine; absent without limit. */
+  readonly deadlineAt: Instant | undefined;
+  readonly heartbeatTimeoutMs: Millis | undefined;
+  /** Saved by an earlier attempt. */
+  readonly lastCheckpoint: Uint8Array | undefined;
+  /** Signals admitted by earlier attempts, in their order, then undelivered ones. */
+  readonly signals: readonly DeliveredSignal[];
+}
+
+/** What an attempt says while it runs. Calls for an attempt that is over are ignored and counted. */
+export interface AttemptListener {
+  progress(key: string, percent: number, note: string): void;
+  checkpoint(key: string, data: Uint8Array): void;
+  /** Any sign of life; progress, checkpoint and log count as well. */
+  beat(key: string): void;
+  log(key: string, level: "debug" | "info" | "warn" | "error", message: string): void;
+  receipt(key: string, signal: string, receipt: "delivered" | "admitted"): void;
+  /** The end. The first call per attempt wins. */
+  finish(key: string, outcome: Outcome): void;
+}
+
+/** An agent that can be asked to run. */
+export interface AgentInfo {
+  readonly name: string;
+  readonly version: string;
+  readonly transport: string;
+  /** Where it was loaded from, for people. */
+  readonly source: string;
+  readonly inputSchema?: Json;
+  readonly cost?: number;
+  readonly timeoutMs?: Millis;
+}
+
+/** Why and how an attempt is to stop. */
+export interface StopRequest {
+  readonly reason: Reason;
+  /** After this long the transport forces the end (kills the process or thread, revokes the lease). */
+  readonly graceMs: Millis;
+}
+
+/**
+ * Guarantees every transport gives:
+ * - for each `start`, exactly one `finish`, whatever the agent does (throws, exits, loops, exhausts memory);
+ * - never a call into the listener from inside `start`, `signal` or `stop` (always later);
+ * - after `stop`, `finish` comes within `graceMs` plus a second;
+ * - `close` stops everything and resolves when no attempt is left; `agents` changes are announced to `onChange`.
+ */
+export interface AgentTransport {
+  readonly kind: string;
+  open(listener: AttemptListener, onChange: () => void): Promise<void>;
+  agents(): readonly AgentInfo[];
+  start(assignment: Assignment): void;
+  signal(key: string, signal: DeliveredSignal): void;
+  stop(key: string, request: StopRequest): void;
+  close(): Promise<void>;
+}
