@@ -1,0 +1,42 @@
+#!/bin/sh
+# Installs what the end-to-end tests run against and npm does not carry: a real nats-server, curl, and Debian's Python
+# gRPC client with its protoc plugin. Installs only what is missing. Where it cannot, it says so and succeeds: the tests
+# that need the missing piece then fail and name it, and all others still count.
+set -u
+
+has_python_grpc() { /usr/bin/python3 -c 'import grpc, google.protobuf' >/dev/null 2>&1; }
+
+missing=
+needs() { missing="$missing $1"; }
+command -v curl >/dev/null 2>&1 || needs curl
+command -v git >/dev/null 2>&1 || needs git
+command -v nats-server >/dev/null 2>&1 || [ -x /usr/sbin/nats-server ] || needs nats-server
+command -v protoc >/dev/null 2>&1 || needs protobuf-compiler
+command -v grpc_python_plugin >/dev/null 2>&1 || needs protobuf-compiler-grpc
+has_python_grpc || needs "python3-grpcio python3-protobuf"
+[ -n "$missing" ] || exit 0
+
+give_up() {
+  echo "test-prerequisites: cannot install$missing: $1. The tests that need them will fail." >&2
+  exit 0
+}
+
+command -v apt-get >/dev/null 2>&1 || give_up "there is no apt-get here"
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null || give_up "this needs root or sudo without a password"
+  as_root=sudo
+fi
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install() {
+  # shellcheck disable=SC2086
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >"$log" 2>&1
+}
+
+echo "test-prerequisites: installing$missing"
+install || { $as_root apt-get update >"$log" 2>&1 && install; } || {
+  tail -n 5 "$log" >&2
+  give_up "apt-get failed"
+}
