@@ -181,7 +181,7 @@ export type Fault = { [C in FaultCode]: { readonly code: C } & FactsOf<C> }[Faul
 
 /** Makes a fault. */
 export function fault<C extends FaultCode>(code: C, facts: FactsOf<C>): Fault {
-  return { code, ...facts } as Fault;
+  return { code, ...(facts as object) } as Fault;
 }
 
 /** The registry entry of a fault, typed for its facts. */
