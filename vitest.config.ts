@@ -5,22 +5,20 @@
  */
 import { defineConfig } from "vitest/config";
 
-const shared = {
-  environment: "node",
-  pool: "forks",
-  // Tests resolve `goclaw` to the sources, as Node does with --conditions=goclaw-source.
-  execArgv: ["--conditions=goclaw-source"],
-} as const;
-
 export default defineConfig({
+  // Tests import `goclaw` from the sources, as the launcher does in a checkout.
+  ssr: { resolve: { conditions: ["goclaw-source"] } },
   test: {
+    environment: "node",
+    pool: "forks",
+    execArgv: ["--conditions=goclaw-source"],
     maxWorkers: 2,
+    teardownTimeout: 30_000,
     reporters: ["default", ["json", { outputFile: ".vitest/report.json" }]],
     projects: [
       {
         extends: true,
         test: {
-          ...shared,
           name: "fast",
           include: ["test/**/*.test.ts"],
           exclude: ["test/e2e/**"],
@@ -31,12 +29,10 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          ...shared,
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          teardownTimeout: 30_000,
         },
       },
     ],
