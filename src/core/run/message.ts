@@ -205,6 +205,10 @@ export type Event =
       readonly dueAt: Instant;
       /** Input of the next attempt, when an interrupt replaced it. */
       readonly input?: Payload;
+      /** Whether it uses up one of the policy's attempts; a lost daemon does not. */
+      readonly counted: boolean;
+      /** Set while the attempt is still out and told to stop: its lease ends with `lease_ended`. */
+      readonly stopGraceMs?: Millis;
     }
   | {
       readonly type: "task_failed";
@@ -213,6 +217,8 @@ export type Event =
       readonly attempt: number;
       readonly reason: Reason;
       readonly message: string;
+      /** As for `task_retrying`. */
+      readonly stopGraceMs?: Millis;
     }
   | {
       readonly type: "task_cancelled";
@@ -220,7 +226,8 @@ export type Event =
       readonly task: TaskId;
       readonly reason: Reason;
       readonly message: string;
-      readonly graceMs: Millis;
+      /** As for `task_retrying`. */
+      readonly stopGraceMs?: Millis;
     }
   | { readonly type: "task_skipped"; readonly at: Instant; readonly task: TaskId; readonly reason: Reason }
   /** A `for_each` list was evaluated; one instance per item follows. */

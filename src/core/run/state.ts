@@ -43,6 +43,8 @@ export interface TaskState {
   waitingFor: number;
   /** Number of the latest attempt; 0 before the first. */
   attempt: number;
+  /** Attempts that count against the retry policy. */
+  failures: number;
   /** When it first became ready; the task deadline counts from here. 0 = not yet. */
   readyAt: Instant;
   /** When the latest attempt started; 0 = never. */
@@ -97,11 +99,25 @@ export interface RunState {
   open: number;
   /** Leases out. */
   leases: number;
-  /** PENDING tasks whose dependencies are resolved, by index, waiting for `advance`; derived. */
-  readonly ready: number[];
-  /** Groups whose instances are all terminal, waiting for `advance`; derived. */
-  readonly joinable: number[];
   ending: RunEnding | undefined;
+  /** What `advance` has to look at next; derived by `evolve`, drained by `advance`, never journaled. */
+  readonly agenda: Agenda;
+}
+
+/** Consequences that follow from the state alone and are not drawn yet. */
+export interface Agenda {
+  /** Indexes of tasks whose dependencies are resolved, or that are due again. */
+  readonly ready: number[];
+  /** Indexes of groups whose instances are all terminal. */
+  readonly joinable: number[];
+  /** Indexes of ended tasks whose mailbox holds signals nobody admitted. */
+  readonly expiring: number[];
+  /** Collects that are not complete. */
+  readonly collecting: { readonly task: number; readonly signal: string }[];
+  /** The task whose failure ends the run, until the ending is an event. */
+  fatal: TaskState | undefined;
+  /** Set by an ending whose other tasks are not closed yet. */
+  closing: boolean;
 }
 
 /** Longest a stopped agent may take to answer when nobody said otherwise. */
