@@ -77,6 +77,7 @@ verify: generated lint typecheck test build ## everything CI runs
 
 .PHONY: generate
 generate: setup ## write gen/ from proto/
+	@node scripts/print-validate-proto.ts third_party/proto/buf/validate/validate.proto
 	@buf generate
 
 .PHONY: generated

@@ -4,6 +4,9 @@
 # that need the missing piece then fail and name it, and all others still count.
 set -u
 
+# protoc imports the google protos from here; the compiler only recommends the package that has them.
+google_protos=/usr/include/google/protobuf/struct.proto
+
 has_python_grpc() { /usr/bin/python3 -c 'import grpc, google.protobuf' >/dev/null 2>&1; }
 
 missing=
@@ -12,6 +15,7 @@ command -v curl >/dev/null 2>&1 || needs curl
 command -v git >/dev/null 2>&1 || needs git
 command -v nats-server >/dev/null 2>&1 || [ -x /usr/sbin/nats-server ] || needs nats-server
 command -v protoc >/dev/null 2>&1 || needs protobuf-compiler
+[ -e "$google_protos" ] || needs libprotobuf-dev
 command -v grpc_python_plugin >/dev/null 2>&1 || needs protobuf-compiler-grpc
 has_python_grpc || needs "python3-grpcio python3-protobuf"
 [ -n "$missing" ] || exit 0
