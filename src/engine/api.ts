@@ -11,7 +11,7 @@ import type { Plan } from "../core/dag/plan.ts";
 import type { LaneStatus } from "../core/lane/lane.ts";
 import type { CollectMode, Event, Receipt, SignalContent } from "../core/run/message.ts";
 import type { RunState, TaskState } from "../core/run/state.ts";
-import type { RunStatus } from "../core/run/status.ts";
+import type { Reason, RunStatus } from "../core/run/status.ts";
 import type { AgentInfo } from "../ports/agent.ts";
 import type { RegisteredDefinition, RunSummary } from "../ports/journal.ts";
 
@@ -28,6 +28,16 @@ export interface StartedRun {
   readonly sequence: number;
   /** True when an equal idempotency key had started it before. */
   readonly existing: boolean;
+}
+
+/** How a run ended. */
+export interface EndedRun {
+  readonly runId: RunId;
+  readonly status: RunStatus;
+  readonly reason: Reason | undefined;
+  readonly message: string;
+  /** Of a completed run. */
+  readonly output: Payload | undefined;
 }
 
 /** One event of a run with its place and, for the wire, the state it led to. */
@@ -106,13 +116,17 @@ export interface LaneChange {
 
 /** The engine. */
 export interface EngineApi {
-  startRun(request: StartRun): Promise<StartedRun>;
+  /**
+   * Rejects with a definition's violations, `IDEMPOTENCY_CONFLICT`, `ENGINE_DRAINING` or `ENGINE_OVERLOADED`.
+   * `onEnd` is called once, after the run's last event is durable (at once for an existing run that has ended).
+   */
+  startRun(request: StartRun, onEnd?: (end: EndedRun) => void): Promise<StartedRun>;
   /** Rejects with `RUN_NOT_FOUND`, `RUN_TERMINAL`. Resolves when the cancellation is durable, not when it is done. */
   cancelRun(runId: RunId, options: { reason: string; graceMs?: Millis }): Promise<void>;
   signal(request: SendSignal): Promise<readonly SignalAnswer[]>;
   /** Waits for results; already finished tasks count at once. */
   collect(request: CollectRequest, abort?: AbortSignal): Promise<CollectAnswer>;
-  /** A durable view; the state must be read before the next await and never changed. */
+  /** A durable copy of the state as of some moment after the call. */
   getRun(runId: RunId): Promise<RunState>;
   getTask(runId: RunId, taskId: TaskId): Promise<TaskState>;
   listRuns(query: RunQuery): Promise<RunPage>;

@@ -1,0 +1,90 @@
+/**
+ * How runs and tasks come into being. Every field is written here once, in one order, so that all states share one
+ * hidden class however they were made: by a new run, by replay, or from a snapshot.
+ */
+import { instanceId, type RunId } from "../../base/ids.ts";
+import type { Payload } from "../../base/payload.ts";
+import type { Plan, PlanNode } from "../dag/plan.ts";
+import type { Event } from "./message.ts";
+import type { RunState, TaskState } from "./state.ts";
+
+/** The run that a `run_accepted` event brings to life. */
+export function newRun(id: RunId, plan: Plan, event: Extract<Event, { type: "run_accepted" }>): RunState {
+  const run: RunState = {
+    id,
+    plan,
+    request: event.request,
+    idempotency: event.idempotency,
+    acceptedAt: event.at,
+    status: "PENDING",
+    sequence: 1,
+    startedAt: 0,
+    endedAt: 0,
+    tasks: [],
+    open: plan.nodes.length,
+    leases: 0,
+    ending: undefined,
+    agenda: {
+      ready: [],
+      joinable: [],
+      expiring: [],
+      collecting: [],
+      fatal: undefined,
+      closing: false,
+    },
+  };
+  for (const node of plan.nodes) run.tasks.push(newTask(run, node, node.task.id, undefined, event.at));
+  return run;
+}
+
+/** A task in its first state. `item` makes it an instance of its node's `for_each`. */
+export function newTask(
+  run: RunState,
+  node: PlanNode,
+  id: string,
+  item: Payload | undefined,
+  at: number,
+): TaskState {
+  return {
+    id,
+    index: run.tasks.length,
+    node,
+    run,
+    status: "PENDING",
+    since: at,
+    waitingFor: item === undefined ? node.deps.length : 0,
+    attempt: 0,
+    failures: 0,
+    readyAt: 0,
+    startedAt: 0,
+    lease: 0,
+    dueAt: 0,
+    lane: "",
+    output: undefined,
+    reason: undefined,
+    message: "",
+    percent: 0,
+    note: "",
+    group: undefined,
+    item,
+    checkpoint: undefined,
+    replacedInput: undefined,
+    stopping: undefined,
+    mailbox: undefined,
+    place: undefined,
+  };
+}
+
+/** Adds the instances of a `for_each` task to its run. */
+export function addInstances(
+  run: RunState,
+  parent: TaskState,
+  items: readonly Payload[],
+  at: number,
+): void {
+  parent.group = { first: run.tasks.length, count: items.length, open: items.length };
+  items.forEach((item, position) => {
+    run.tasks.push(newTask(run, parent.node, instanceId(parent.id, position), item, at));
+  });
+  run.open += items.length;
+}

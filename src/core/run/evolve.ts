@@ -1,0 +1,233 @@
+/**
+ * Folding events into state. The only code that changes a run: live, on recovery and in tests alike. It changes the run
+ * in place (the writer loop is its only holder), consults the transition table for every status change, and leaves on
+ * the agenda what follows from the state alone. It cannot fail: an event that does not fit is a bug, so it asserts.
+ */
+import { assert, BugError, present, unreachable } from "../../base/assert.ts";
+import type { Instant } from "../../base/time.ts";
+import { isUnsuccessful } from "./binding.ts";
+import { addInstances } from "./birth.ts";
+import type { Event } from "./message.ts";
+import { findTask, type MailboxEntry, type RunState, type TaskState } from "./state.ts";
+import { isTerminalTask, type RunStatus } from "./status.ts";
+import { MOVE_OF_EVENT, nextStatus } from "./task-machine.ts";
+
+type TaskEvent = Extract<Event, { task: string }>;
+
+/** Applies one event; `run_accepted` made the run and is not applied again. */
+export function evolve(run: RunState, event: Event): void {
+  run.sequence++;
+  switch (event.type) {
+    case "run_accepted":
+      throw new BugError(`run ${run.id} was accepted twice`);
+    case "run_started":
+      run.status = "RUNNING";
+      run.startedAt = event.at;
+      for (const task of run.tasks) if (task.waitingFor === 0) becomeReady(run, task, event.at);
+      return;
+    case "run_ending":
+      run.ending = {
+        status: event.ending,
+        reason: event.reason,
+        message: event.message,
+        task: event.task,
+      };
+      run.agenda.closing = true;
+      return;
+    case "run_completed":
+      return endRun(run, "COMPLETED", event.at);
+    case "run_failed":
+      run.ending ??= {
+        status: "FAILED",
+        reason: event.reason,
+        message: event.message,
+        task: event.task,
+      };
+      return endRun(run, "FAILED", event.at);
+    case "run_cancelled":
+      return endRun(run, "CANCELLED", event.at);
+    default:
+      evolveTask(run, present(findTask(run, event.task), `task ${event.task}`), event);
+  }
+}
+
+function endRun(run: RunState, status: RunStatus, at: Instant): void {
+  assert(run.open === 0 && run.leases === 0, `run ${run.id} ended with open tasks`);
+  run.status = status;
+  run.endedAt = at;
+}
+
+function evolveTask(run: RunState, task: TaskState, event: Exclude<TaskEvent, { type: `run_${string}` }>): void {
+  const move = MOVE_OF_EVENT[event.type];
+  if (move !== undefined) {
+    const to = nextStatus(task.status, move);
+    assert(to !== undefined, `${task.id}: ${move} is not possible from ${task.status}`);
+    task.status = to;
+    task.since = event.at;
+  }
+  switch (event.type) {
+    case "task_scheduled":
+      task.lane = event.lane;
+      return;
+    case "task_started":
+      task.attempt = event.attempt;
+      task.lease = event.attempt;
+      task.startedAt = event.at;
+      task.reason = undefined;
+      task.message = "";
+      task.percent = 0;
+      task.note = "";
+      run.leases++;
+      return;
+    case "task_progress":
+      task.percent = event.percent;
+      task.note = event.note;
+      return;
+    case "task_checkpointed":
+      task.checkpoint = event.data;
+      return;
+    case "task_completed":
+      task.output = event.output;
+      returnLease(run, task, undefined);
+      return close(run, task, event.at);
+    case "task_retrying":
+      task.reason = event.reason;
+      task.message = event.message;
+      task.dueAt = event.dueAt;
+      task.stopping = undefined;
+      if (event.counted) task.failures++;
+      if (event.input !== undefined) task.replacedInput = event.input;
+      return returnLease(run, task, event.stopGraceMs);
+    case "task_failed":
+    case "task_cancelled":
+      task.reason = event.reason;
+      task.message = event.message;
+      returnLease(run, task, event.stopGraceMs);
+      return close(run, task, event.at);
+    case "task_skipped":
+      task.reason = event.reason;
+      return close(run, task, event.at);
+    case "task_expanded":
+      addInstances(run, task, event.items, event.at);
+      return openGroup(run, task, event.at);
+    case "task_waiting":
+      task.note = event.note;
+      return returnLease(run, task, undefined);
+    case "task_resumed":
+      task.lease = task.attempt;
+      run.leases++;
+      return;
+    case "task_stopping":
+      task.stopping = event.signal;
+      return;
+    case "lease_ended":
+      returnLease(run, task, undefined);
+      if (task.status === "RETRYING" && task.dueAt <= event.at) run.agenda.ready.push(task.index);
+      return;
+    case "signal_accepted":
+      return acceptSignal(run, task, event);
+    case "signal_receipt":
+      entryOf(task, event.signal).receipt = event.receipt;
+      return;
+    case "signal_collected":
+      entryOf(task, event.signal).collected = { finished: event.finished, missing: event.missing };
+      dropCollect(run, task, event.signal);
+      return;
+    default:
+      return unreachable(event);
+  }
+}
+
+function openGroup(run: RunState, parent: TaskState, at: Instant): void {
+  const { first, count } = present(parent.group, "the group");
+  for (let index = first; index < first + count; index++) {
+    becomeReady(run, run.tasks[index] as TaskState, at);
+  }
+  if (count === 0) run.agenda.joinable.push(parent.index);
+}
+
+function becomeReady(run: RunState, task: TaskState, at: Instant): void {
+  if (task.readyAt === 0) task.readyAt = at;
+  run.agenda.ready.push(task.index);
+}
+
+/** Gives the slot back, unless an attempt is still out and told to stop. */
+function returnLease(run: RunState, task: TaskState, stopGraceMs: number | undefined): void {
+  if (task.lease === 0 || stopGraceMs !== undefined) return;
+  task.lease = 0;
+  run.leases--;
+}
+
+/** A task reached a terminal status: tell whoever waits for it. */
+function close(run: RunState, task: TaskState, at: Instant): void {
+  run.open--;
+  task.stopping = undefined;
+  task.checkpoint = undefined;
+  if (task.mailbox?.some(isUnadmitted)) run.agenda.expiring.push(task.index);
+  const { agenda } = run;
+  if (isUnsuccessful(task) && task.node.task.onError.kind === "fail") agenda.fatal ??= task;
+  if (task.item !== undefined) return closeInstance(run, task);
+  const { guards } = task.node;
+  const { fallback } = task.node;
+  if (fallback !== undefined && isUnsuccessful(task)) {
+    resolveOne(run, fallback, at);
+  } else {
+    for (const index of task.node.dependents) resolveOne(run, index, at);
+  }
+  if (guards === undefined) return;
+  const guarded = run.tasks[guards] as TaskState;
+  if (!isUnsuccessful(guarded)) return;
+  for (const index of guarded.node.dependents) if (index !== task.index) resolveOne(run, index, at);
+}
+
+function closeInstance(run: RunState, task: TaskState): void {
+  const parent = run.tasks[task.node.index] as TaskState;
+  const group = present(parent.group, "the group of an instance");
+  group.open--;
+  if (group.open === 0) run.agenda.joinable.push(parent.index);
+}
+
+function resolveOne(run: RunState, index: number, at: Instant): void {
+  const task = run.tasks[index] as TaskState;
+  task.waitingFor--;
+  if (task.waitingFor === 0 && !isTerminalTask(task.status)) becomeReady(run, task, at);
+}
+
+/** A signal that still waits for its agent. */
+export function isUnadmitted(entry: MailboxEntry): boolean {
+  return entry.receipt === "accepted" || entry.receipt === "queued" || entry.receipt === "delivered";
+}
+
+function acceptSignal(
+  run: RunState,
+  task: TaskState,
+  event: Extract<Event, { type: "signal_accepted" }>,
+): void {
+  task.mailbox ??= [];
+  task.mailbox.push({
+    signal: event.signal,
+    content: event.content,
+    acceptedAt: event.at,
+    receipt: "accepted",
+    collected: undefined,
+  });
+  if (event.content.kind === "collect") {
+    run.agenda.collecting.push({ task: task.index, signal: event.signal });
+  }
+  if (event.content.kind === "interrupt" && task.lease === 0 && event.content.replaceWith) {
+    task.replacedInput = event.content.replaceWith;
+  }
+}
+
+function entryOf(task: TaskState, signal: string): MailboxEntry {
+  return present(
+    task.mailbox?.find((entry) => entry.signal === signal),
+    `signal ${signal} of ${task.id}`,
+  );
+}
+
+function dropCollect(run: RunState, task: TaskState, signal: string): void {
+  const { collecting } = run.agenda;
+  const at = collecting.findIndex((c) => c.task === task.index && c.signal === signal);
+  if (at !== -1) collecting.splice(at, 1);
+}
