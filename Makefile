@@ -93,6 +93,11 @@ build: setup ## compile dist/ for the package and the image
 	@rm -rf dist
 	@tsc -p tsconfig.build.json
 
+.PHONY: lock
+lock: ## write package-lock.json after package.json changed
+	@npm install --package-lock-only
+	@node scripts/complete-lock.ts
+
 .PHONY: clean
 clean: ## remove what make made, except the fetched Node.js
 	@rm -rf dist node_modules .vitest coverage
