@@ -35,7 +35,12 @@ const entry = <Facts extends object>(
   rpc: RpcCode,
   options: { readonly retryable?: boolean; readonly remedy: string },
   says: (facts: Facts) => string,
-): FaultEntry<Facts> => ({ rpc, retryable: options.retryable ?? false, says, remedy: options.remedy });
+): FaultEntry<Facts> => ({
+  rpc,
+  retryable: options.retryable ?? false,
+  says,
+  remedy: options.remedy,
+});
 
 /** One problem of a definition or request: where it is and what was expected. */
 export interface Violation {
@@ -58,9 +63,20 @@ export const FAULTS = {
     { remedy: "Correct the field and send the request again." },
     (f) => `${f.field}: ${f.value} is not valid, expected ${f.expected}`,
   ),
+  CONFIG_INVALID: entry<{
+    violations: readonly (Violation & { readonly source: string })[];
+  }>(
+    "INVALID_ARGUMENT",
+    { remedy: "Correct every listed setting; docs/configuration.md describes them all." },
+    (f) =>
+      `the configuration has ${f.violations.length} problem${f.violations.length === 1 ? "" : "s"}: ` +
+      f.violations.map((v) => `${v.source}: ${v.field}: ${v.message}`).join("; "),
+  ),
   DEFINITION_INVALID: entry<{ name: string; violations: readonly Violation[] }>(
     "INVALID_ARGUMENT",
-    { remedy: "Correct every listed field; `goclaw validate FILE` shows them with line and column." },
+    {
+      remedy: "Correct every listed field; `goclaw validate FILE` shows them with line and column.",
+    },
     (f) =>
       `definition "${f.name}" has ${f.violations.length} problem${f.violations.length === 1 ? "" : "s"}: ` +
       f.violations
@@ -117,7 +133,8 @@ export const FAULTS = {
   SIGNAL_MAILBOX_FULL: entry<{ runId: string; taskId: string; limit: number }>(
     "RESOURCE_EXHAUSTED",
     { retryable: true, remedy: "Wait until the agent admits the earlier signals." },
-    (f) => `task "${f.taskId}" of run ${f.runId} already has ${f.limit} signals it has not admitted`,
+    (f) =>
+      `task "${f.taskId}" of run ${f.runId} already has ${f.limit} signals it has not admitted`,
   ),
   TASK_TERMINAL: entry<{ runId: string; taskId: string; status: string }>(
     "FAILED_PRECONDITION",
@@ -145,12 +162,18 @@ export const FAULTS = {
   ),
   ENGINE_DRAINING: entry<{ retryAfterMs: number }>(
     "UNAVAILABLE",
-    { retryable: true, remedy: "Send the request to another instance, or again after the restart." },
+    {
+      retryable: true,
+      remedy: "Send the request to another instance, or again after the restart.",
+    },
     () => "the engine is shutting down and takes no new work",
   ),
   ENGINE_OVERLOADED: entry<{ what: string; limit: number; retryAfterMs: number }>(
     "RESOURCE_EXHAUSTED",
-    { retryable: true, remedy: "Wait for the time given in RetryInfo, then send the request again." },
+    {
+      retryable: true,
+      remedy: "Wait for the time given in RetryInfo, then send the request again.",
+    },
     (f) => `${f.what} reached its limit of ${f.limit}`,
   ),
   STORE_FAILED: entry<{ operation: string; detail: string }>(
@@ -174,7 +197,8 @@ export const FAULTS = {
 export type FaultCode = keyof typeof FAULTS;
 
 /** The facts a fault of code `C` carries. */
-export type FactsOf<C extends FaultCode> = (typeof FAULTS)[C] extends FaultEntry<infer Facts> ? Facts : never;
+export type FactsOf<C extends FaultCode> =
+  (typeof FAULTS)[C] extends FaultEntry<infer Facts> ? Facts : never;
 
 /** A fault: its code and its facts. */
 export type Fault = { [C in FaultCode]: { readonly code: C } & FactsOf<C> }[FaultCode];
