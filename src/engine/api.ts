@@ -93,7 +93,9 @@ export interface RunPage {
 
 export interface SendSignal {
   /** A task of a run, or a session's running tasks. */
-  readonly target: { readonly runId: RunId; readonly taskId: TaskId } | { readonly sessionId: string };
+  readonly target:
+    | { readonly runId: RunId; readonly taskId: TaskId }
+    | { readonly sessionId: string };
   /** Client id; equal ids are one signal. Minted when absent. */
   readonly signalId?: string;
   readonly content: SignalContent;
@@ -156,7 +158,8 @@ export interface EngineApi {
   plan(definition: Definition): Plan;
   registerDefinition(namespace: string, definition: Definition): Promise<RegisteredDefinition>;
   definitions(namespace?: string): Promise<readonly RegisteredDefinition[]>;
-  definition(hash: string): Promise<Definition>;
+  /** By content hash, name (newest version) or `name@version`. */
+  definition(reference: string, namespace?: string): Promise<Definition>;
   lanes(): readonly LaneStatus[];
   changeLane(name: string, change: LaneChange): LaneStatus;
   agents(): readonly AgentInfo[];

@@ -1,0 +1,256 @@
+/**
+ * Carries out effects, always after their commit: hands attempts to the runtime, stops them, delivers signals, sets
+ * timers. In the other direction it turns what agents report into commands. It decides nothing: what a report or an
+ * alarm means is the core's matter, and a stale one changes nothing.
+ */
+import { unreachable } from "../base/assert.ts";
+import { idempotencyKey, type RunId } from "../base/ids.ts";
+import { type Payload, payloadText } from "../base/payload.ts";
+import type { Instant, Millis } from "../base/time.ts";
+import { inputOf, outputOf } from "../core/run/binding.ts";
+import type { Effect, Outcome } from "../core/run/message.ts";
+import { findTask, type MailboxEntry, type RunState, type TaskState } from "../core/run/state.ts";
+import type {
+  AgentInfo,
+  Assignment,
+  AttemptListener,
+  AttemptRef,
+  DeliveredSignal,
+  StopRequest,
+} from "../ports/agent.ts";
+import type { Host } from "../ports/host.ts";
+import type { Logger, Metrics } from "../ports/telemetry.ts";
+import type { RunCommand, Unstamped } from "./shard.ts";
+import type { Timers } from "./timers.ts";
+
+/** The part of the runtime that effects need. */
+export interface AttemptRunner {
+  start(assignment: Assignment): void;
+  signal(key: string, signal: DeliveredSignal): void;
+  stop(key: string, request: StopRequest): void;
+  resolve(agent: string): AgentInfo | undefined;
+}
+
+interface Deps {
+  readonly host: Host;
+  readonly runner: AttemptRunner;
+  readonly timers: Timers;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly tell: (runId: RunId, command: Unstamped<RunCommand>) => void;
+}
+
+/** Progress of one attempt is journaled at most this often; the last value always arrives with the end. */
+const PROGRESS_INTERVAL_MS: Millis = 100;
+
+/** Key of an attempt, unique in this process. */
+export function attemptKey(runId: RunId, taskId: string, attempt: number): string {
+  return `${runId}/${taskId}/${attempt}`;
+}
+
+interface Flight extends AttemptRef {
+  progressAt: Instant;
+}
+
+export class Dispatcher implements AttemptListener {
+  readonly #deps: Deps;
+  readonly #flights = new Map<string, Flight>();
+  #closed = false;
+  #onIdle: (() => void) | undefined;
+
+  constructor(deps: Deps) {
+    this.#deps = deps;
+  }
+
+  /** From now on nothing an agent says becomes a command; open attempts stay open in the journal. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Attempts whose end has not been reported. */
+  get inFlight(): number {
+    return this.#flights.size;
+  }
+
+  /** Calls back once when no attempt is in flight, at once when that is so already. */
+  onIdle(callback: () => void): void {
+    this.#onIdle = callback;
+    this.#tellIdle();
+  }
+
+  #tellIdle(): void {
+    if (this.#flights.size > 0) return;
+    this.#onIdle?.();
+    this.#onIdle = undefined;
+  }
+
+  /** Carries out one effect of a durable event. */
+  carryOut(run: RunState, effect: Effect, at: Instant): void {
+    switch (effect.type) {
+      case "dispatch":
+        return this.#dispatch(run, effect.task, effect.attempt, at);
+      case "stop":
+        return this.#deps.runner.stop(attemptKey(run.id, effect.task, effect.attempt), {
+          reason: effect.reason,
+          graceMs: effect.graceMs,
+        });
+      case "deliver":
+        return this.#deliver(run, effect.task, effect.attempt, effect.signal);
+      case "arm":
+        return this.arm(run.id, effect);
+      case "disarm":
+        return this.#deps.timers.disarm(run.id, effect.task);
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  arm(runId: RunId, effect: Extract<Effect, { type: "arm" }>): void {
+    const { timer, task, attempt, signal, dueAt } = effect;
+    this.#deps.timers.arm({ runId, timer, task, attempt, signal }, dueAt);
+  }
+
+  progress(key: string, percent: number, note: string): void {
+    const flight = this.#flights.get(key);
+    if (flight === undefined) return;
+    const now = this.#deps.host.now();
+    if (now - flight.progressAt < PROGRESS_INTERVAL_MS && percent < 100) return;
+    flight.progressAt = now;
+    this.#tell(flight, {
+      type: "progress",
+      task: flight.taskId,
+      attempt: flight.attempt,
+      percent,
+      note,
+    });
+  }
+
+  checkpoint(key: string, data: Uint8Array): void {
+    const flight = this.#flights.get(key);
+    if (flight === undefined) return;
+    this.#tell(flight, { type: "checkpoint", task: flight.taskId, attempt: flight.attempt, data });
+  }
+
+  beat(): void {}
+
+  log(key: string, level: "debug" | "info" | "warn" | "error", message: string): void {
+    const flight = this.#flights.get(key);
+    this.#deps.log[level](
+      { runId: flight?.runId, task: flight?.taskId, attempt: flight?.attempt },
+      message,
+    );
+  }
+
+  receipt(key: string, signal: string, receipt: "delivered" | "admitted"): void {
+    const flight = this.#flights.get(key);
+    if (flight === undefined) return;
+    this.#tell(flight, {
+      type: "receipt",
+      task: flight.taskId,
+      attempt: flight.attempt,
+      signal,
+      receipt,
+    });
+  }
+
+  finish(key: string, outcome: Outcome): void {
+    const flight = this.#flights.get(key);
+    if (flight === undefined) return;
+    this.#flights.delete(key);
+    this.#tell(flight, { type: "report", task: flight.taskId, attempt: flight.attempt, outcome });
+    this.#tellIdle();
+  }
+
+  #tell(flight: Flight, command: Unstamped<RunCommand>): void {
+    if (!this.#closed) this.#deps.tell(flight.runId, command);
+  }
+
+  #dispatch(run: RunState, taskId: string, attempt: number, at: Instant): void {
+    const task = findTask(run, taskId);
+    if (task === undefined || task.lease !== attempt) return;
+    const key = attemptKey(run.id, taskId, attempt);
+    this.#flights.set(key, { key, runId: run.id, taskId, attempt, progressAt: 0 });
+    const input = inputOf(run, task);
+    if ("problem" in input) {
+      const outcome: Outcome = {
+        kind: "failure",
+        failure: "invalid",
+        message: `input: ${input.problem}`,
+      };
+      return this.finish(key, outcome);
+    }
+    const { task: definition } = task.node;
+    const timeoutMs =
+      definition.timeoutMs ?? this.#deps.runner.resolve(definition.agent)?.timeoutMs;
+    if (timeoutMs !== undefined) {
+      this.arm(run.id, {
+        type: "arm",
+        timer: "attempt_timeout",
+        task: taskId,
+        attempt,
+        dueAt: at + timeoutMs,
+      });
+    }
+    this.#deps.metrics.taskStartLatency((this.#deps.host.now() - task.readyAt) / 1000);
+    this.#deps.runner.start(assignmentOf(run, task, key, input.value, timeoutMs));
+  }
+
+  #deliver(run: RunState, taskId: string, attempt: number, signal: string): void {
+    const task = findTask(run, taskId);
+    const entry = task?.mailbox?.find((e) => e.signal === signal);
+    if (task === undefined || entry === undefined || task.lease !== attempt) return;
+    this.#deps.runner.signal(attemptKey(run.id, taskId, attempt), deliveredSignal(run, entry));
+  }
+}
+
+function assignmentOf(
+  run: RunState,
+  task: TaskState,
+  key: string,
+  input: Payload,
+  timeoutMs: Millis | undefined,
+): Assignment {
+  const { request } = run;
+  return {
+    key,
+    runId: run.id,
+    taskId: task.id,
+    attempt: task.lease,
+    agent: task.node.task.agent,
+    workflow: run.plan.definition.name,
+    namespace: request.namespace,
+    sessionId: request.sessionId,
+    input,
+    runInput: request.input,
+    idempotencyKey: idempotencyKey(run.id, task.id),
+    traceId: request.traceId,
+    deadlineAt: timeoutMs === undefined ? undefined : task.startedAt + timeoutMs,
+    heartbeatTimeoutMs: task.node.task.heartbeatTimeoutMs,
+    lastCheckpoint: task.checkpoint,
+    signals: signalsOf(run, task),
+  };
+}
+
+const NO_SIGNALS: readonly DeliveredSignal[] = [];
+
+/** What the agent should find in its mailbox at start: everything not expired, in order; interrupts are not mail. */
+function signalsOf(run: RunState, task: TaskState): readonly DeliveredSignal[] {
+  if (task.mailbox === undefined) return NO_SIGNALS;
+  return task.mailbox.filter((entry) => isMail(entry)).map((entry) => deliveredSignal(run, entry));
+}
+
+function isMail({ content, collected, receipt }: MailboxEntry): boolean {
+  if (receipt === "expired" || receipt === "refused") return false;
+  return content.kind === "steer" || (content.kind === "collect" && collected !== undefined);
+}
+
+function deliveredSignal(run: RunState, entry: MailboxEntry): DeliveredSignal {
+  const { signal, content, collected } = entry;
+  if (collected === undefined) return { signal, content };
+  const parts = collected.finished.flatMap((id) => {
+    const task = findTask(run, id);
+    return task === undefined ? [] : [`${JSON.stringify(id)}:${payloadText(outputOf(run, task))}`];
+  });
+  const results: Payload = { json: `{${parts.join(",")}}` };
+  return { signal, content, collected: { results, missing: collected.missing } };
+}

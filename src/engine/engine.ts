@@ -1,0 +1,468 @@
+/**
+ * The engine as its users see it: one object that ties the writer loop, lanes, runtime, timers, journal and event hub
+ * together and answers `EngineApi`. It owns start order (journal, definitions, runs, lanes, timers) and drain order (no
+ * admission, no new attempts, wait, close), and holds no rule of its own: those are in `src/core`.
+ */
+import { FaultError, fault, refuse } from "../base/fault.ts";
+import { nearestName, type RunId, type TaskId } from "../base/ids.ts";
+import { payloadText } from "../base/payload.ts";
+import type { Instant, Millis } from "../base/time.ts";
+import { canonicalJson, parseCanonical } from "../core/dag/compile.ts";
+import type { Definition } from "../core/dag/definition.ts";
+import type { Plan } from "../core/dag/plan.ts";
+import type { LaneStatus } from "../core/lane/lane.ts";
+import { runOutput } from "../core/run/binding.ts";
+import type { Effect, Idempotency, RunEvents } from "../core/run/message.ts";
+import { taskDeadline, timersOf } from "../core/run/react.ts";
+import { findTask, type RunState, STOP_GRACE_MS, type TaskState } from "../core/run/state.ts";
+import type { EventHub } from "../events/hub.ts";
+import type { LaneManager } from "../lanes/lane-manager.ts";
+import type { AgentInfo } from "../ports/agent.ts";
+import type { Host } from "../ports/host.ts";
+import type { Journal, RegisteredDefinition } from "../ports/journal.ts";
+import type { Logger, Metrics } from "../ports/telemetry.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type {
+  CollectAnswer,
+  CollectRequest,
+  EndedRun,
+  EngineApi,
+  LaneChange,
+  RunPage,
+  RunQuery,
+  SendSignal,
+  SignalAnswer,
+  StartedRun,
+  StartRun,
+  WatchItem,
+} from "./api.ts";
+import { Definitions } from "./definitions.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { FinishedRuns } from "./finished.ts";
+import { IdempotencyKeys } from "./idempotency.ts";
+import { Reader } from "./reader.ts";
+import { replay } from "./replay.ts";
+import { type SHARD_DEFAULTS, Shard, type ShardListener } from "./shard.ts";
+import { type Alarm, Timers } from "./timers.ts";
+
+export interface EngineDeps {
+  readonly host: Host;
+  readonly journal: Journal;
+  readonly lanes: LaneManager;
+  readonly runtime: Runtime;
+  readonly hub: EventHub;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** The store failed; nothing is acknowledged any more and the process should restart. */
+  readonly onFailure: (error: Error) => void;
+  /** Something was committed; for the event bus. */
+  readonly onCommit: () => void;
+}
+
+/** How long a client should wait before it tries another instance. */
+const RETRY_AFTER_DRAIN_MS: Millis = 1_000;
+
+type Phase = "new" | "recovering" | "ready" | "draining" | "stopped";
+
+export class Engine implements EngineApi, ShardListener {
+  readonly #deps: EngineDeps;
+  readonly #shard: Shard;
+  readonly #timers: Timers;
+  readonly #dispatcher: Dispatcher;
+  readonly #definitions: Definitions;
+  readonly #finished: FinishedRuns;
+  readonly #keys: IdempotencyKeys;
+  readonly #reader: Reader;
+  readonly #endListeners = new Map<RunId, ((end: EndedRun) => void)[]>();
+  #phase: Phase = "new";
+
+  constructor(options: Partial<typeof SHARD_DEFAULTS>, deps: EngineDeps) {
+    this.#deps = deps;
+    const { host, journal, lanes, metrics, runtime } = deps;
+    this.#definitions = new Definitions({
+      host,
+      journal,
+      known: {
+        agents: () => runtime.agents().map((agent) => agent.name),
+        lanes: () => lanes.names(),
+      },
+      expectedMs: (agent) => runtime.expectedMs(agent),
+    });
+    this.#finished = new FinishedRuns(journal, this.#definitions);
+    this.#keys = new IdempotencyKeys(journal);
+    this.#timers = new Timers(host, (alarm) => this.#alarm(alarm));
+    this.#dispatcher = new Dispatcher({
+      host,
+      runner: runtime,
+      timers: this.#timers,
+      log: deps.log,
+      metrics,
+      tell: (runId, command) => this.#shard.tell(runId, command),
+    });
+    this.#shard = new Shard(options, {
+      host,
+      journal,
+      lanes,
+      metrics,
+      listener: this,
+      onBlocked: (task) => this.#armAll(task.run.id, taskDeadline(task)),
+    });
+    const { hub } = deps;
+    this.#reader = new Reader({ host, journal, hub, shard: this.#shard, finished: this.#finished });
+    metrics.gauge("goclaw_runs_open", () => [{ labels: {}, value: this.#shard.runs.size }]);
+    metrics.gauge("goclaw_tasks_pending", () => [{ labels: {}, value: this.#shard.openTasks }]);
+    metrics.gauge("goclaw_mailbox_depth", () => [{ labels: {}, value: this.#shard.mailboxDepth }]);
+    metrics.gauge("goclaw_slots_diverged", () => [
+      { labels: {}, value: lanes.audit(this.#shard.runs.values()).diverged },
+    ]);
+  }
+
+  /** Recovers every open run from the journal and goes on with it. Rejects with `DATA_LOSS` or `STORE_FAILED`. */
+  async start(): Promise<void> {
+    const startedMs = this.#deps.host.elapsedMs();
+    this.#phase = "recovering";
+    const recovered: RunState[] = [];
+    await this.#deps.journal.recover(async (stored) => {
+      recovered.push(await replay(stored, this.#definitions));
+    });
+    await this.#definitions.start();
+    await this.#deps.runtime.open(this.#dispatcher);
+    recovered.sort(byTurn);
+    for (const run of recovered) this.#adopt(run);
+    await this.#shard.resume();
+    this.#phase = "ready";
+    const seconds = (this.#deps.host.elapsedMs() - startedMs) / 1000;
+    this.#deps.metrics.recovered(seconds, recovered.length);
+    this.#deps.log.info({ runs: recovered.length, seconds }, "engine ready");
+  }
+
+  /** Lanes and timers are derived: rebuild what they knew from the states. */
+  #adopt(run: RunState): void {
+    this.#shard.adopt(run);
+    this.#keys.remember(run);
+    this.#armAll(run.id, timersOf(run));
+  }
+
+  #armAll(runId: RunId, effects: readonly Effect[]): void {
+    for (const effect of effects) if (effect.type === "arm") this.#dispatcher.arm(runId, effect);
+  }
+
+  #alarm(alarm: Alarm): void {
+    const { runId, timer, task, attempt, signal } = alarm;
+    this.#shard.tell(runId, {
+      type: "timer",
+      timer,
+      ...(task === undefined ? {} : { task }),
+      ...(attempt === undefined ? {} : { attempt }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+
+  // ShardListener: everything below is durable.
+
+  committed(events: RunEvents, run: RunState, ended: boolean): void {
+    this.#deps.hub.publish(events, ended);
+    this.#count(events, run);
+    if (!ended) return;
+    this.#finished.add(run);
+    this.#deps.metrics.runEnded(run.status);
+    const listeners = this.#endListeners.get(run.id);
+    if (listeners === undefined) return;
+    this.#endListeners.delete(run.id);
+    const end = endOf(run);
+    for (const listener of listeners) listener(end);
+  }
+
+  effect(run: RunState, effect: Effect, at: Instant): void {
+    this.#dispatcher.carryOut(run, effect, at);
+  }
+
+  settled(): void {
+    this.#deps.onCommit();
+  }
+
+  failed(error: Error): void {
+    this.#deps.log.error(
+      { error: error.message },
+      "the store failed; nothing is acknowledged any more",
+    );
+    this.#dispatcher.close();
+    this.#deps.onFailure(error);
+  }
+
+  #count({ events }: RunEvents, run: RunState): void {
+    const { metrics } = this.#deps;
+    for (const event of events) {
+      if (event.type === "task_completed") metrics.taskEnded("COMPLETED", "");
+      else if (event.type === "task_failed") metrics.taskEnded("FAILED", event.reason);
+      else if (event.type === "task_cancelled") metrics.taskEnded("CANCELLED", event.reason);
+      else if (event.type === "task_skipped") metrics.taskEnded("SKIPPED", event.reason);
+      else if (event.type === "task_retrying") metrics.retried(event.reason);
+      if (
+        (event.type === "task_completed" || event.type === "task_retrying") &&
+        event.attempt > 0
+      ) {
+        const task = findTask(run, event.task);
+        if (task !== undefined) {
+          metrics.attemptEnded(task.node.task.agent, (event.at - task.startedAt) / 1000);
+        }
+      }
+    }
+  }
+
+  // EngineApi
+
+  async startRun(request: StartRun, onEnd?: (end: EndedRun) => void): Promise<StartedRun> {
+    this.#admit();
+    const { host } = this.#deps;
+    const plan = await this.#planFor(request);
+    this.#definitions.checkNames(plan);
+    const runRequest = {
+      ...request.request,
+      traceId: request.request.traceId ?? host.randomHex(16),
+    };
+    const idempotency = this.#idempotencyOf(request, plan);
+    if (idempotency !== undefined) {
+      await this.#keys.load(runRequest.namespace, idempotency.key);
+      this.#admit();
+    }
+    const runId = host.newRunId();
+    const started = await this.#shard.accept<StartedRun>(
+      runId,
+      plan,
+      () => canonicalJson(plan.definition),
+      {
+        type: "accept",
+        definition: plan.hash,
+        request: runRequest,
+        ...(idempotency === undefined ? {} : { idempotency }),
+      },
+      (run) => {
+        this.#keys.remember(run);
+        if (onEnd !== undefined) this.#onEnd(runId, onEnd);
+        return { runId, sequence: 1, existing: false };
+      },
+      () => {
+        const known = this.#keys.check(runRequest.namespace, idempotency);
+        return known === undefined ? undefined : { runId: known, sequence: 1, existing: true };
+      },
+    );
+    if (started.existing && onEnd !== undefined) await this.#callAtEnd(started.runId, onEnd);
+    return started;
+  }
+
+  #admit(): void {
+    if (this.#phase === "ready") return;
+    const failure = this.#shard.failure;
+    refuse(failure ?? fault("ENGINE_DRAINING", { retryAfterMs: RETRY_AFTER_DRAIN_MS }));
+  }
+
+  async #planFor({ definition, request }: StartRun): Promise<Plan> {
+    return typeof definition === "string"
+      ? this.#definitions.named(request.namespace, definition)
+      : this.#definitions.planOf(definition);
+  }
+
+  #idempotencyOf({ idempotencyKey: key, request }: StartRun, plan: Plan): Idempotency | undefined {
+    if (key === undefined || key === "") return undefined;
+    const { input, sessionId, priority, deadlineMs, labels } = request;
+    const body = JSON.stringify([
+      plan.hash,
+      sessionId,
+      priority,
+      deadlineMs,
+      labels,
+      payloadText(input),
+    ]);
+    return { key, fingerprint: this.#deps.host.sha256(body) };
+  }
+
+  #onEnd(runId: RunId, listener: (end: EndedRun) => void): void {
+    const listeners = this.#endListeners.get(runId);
+    if (listeners === undefined) this.#endListeners.set(runId, [listener]);
+    else listeners.push(listener);
+  }
+
+  async #callAtEnd(runId: RunId, listener: (end: EndedRun) => void): Promise<void> {
+    const isOpen = await this.#shard.read(runId, () => this.#onEnd(runId, listener) ?? true);
+    if (isOpen === undefined) listener(endOf(await this.#finished.get(runId)));
+  }
+
+  async cancelRun(runId: RunId, options: { reason: string; graceMs?: Millis }): Promise<void> {
+    const graceMs = options.graceMs ?? STOP_GRACE_MS;
+    await this.#send(runId, { type: "cancel", reason: options.reason, graceMs }, () => undefined);
+  }
+
+  /** A command to a run that may have ended: the answer then is `RUN_TERMINAL`, or `RUN_NOT_FOUND`. */
+  async #send<T>(
+    runId: RunId,
+    command: Parameters<Shard["send"]>[1],
+    project: (run: RunState) => T,
+  ): Promise<T> {
+    try {
+      return await this.#shard.send(runId, command, project);
+    } catch (error) {
+      if (!(error instanceof FaultError) || error.fault.code !== "RUN_NOT_FOUND") throw error;
+      const { status } = await this.#finished.get(runId);
+      return refuse(fault("RUN_TERMINAL", { runId, status }));
+    }
+  }
+
+  async signal(request: SendSignal): Promise<readonly SignalAnswer[]> {
+    const signalId = request.signalId || this.#deps.host.newRunId();
+    const targets = await this.#targetsOf(request.target);
+    const answers: SignalAnswer[] = [];
+    for (const { runId, taskId } of targets) {
+      const command = {
+        type: "signal",
+        task: taskId,
+        signal: signalId,
+        content: request.content,
+      } as const;
+      const receipt = await this.#send(
+        runId,
+        command,
+        (run) =>
+          findTask(run, taskId)?.mailbox?.find((e) => e.signal === signalId)?.receipt ?? "accepted",
+      ).catch((error: unknown) => this.#nameNearest(runId, error));
+      answers.push({ signalId, runId, taskId, receipt });
+    }
+    return answers;
+  }
+
+  async #nameNearest(runId: RunId, error: unknown): Promise<never> {
+    if (!(error instanceof FaultError) || error.fault.code !== "TASK_NOT_FOUND") throw error;
+    const { taskId } = error.fault;
+    const run = await this.getRun(runId);
+    const nearest = nearestName(taskId, run.plan.indexOf.keys());
+    return refuse(fault("TASK_NOT_FOUND", { runId, taskId, nearest }));
+  }
+
+  async #targetsOf(target: SendSignal["target"]): Promise<{ runId: RunId; taskId: TaskId }[]> {
+    if ("runId" in target) return [target];
+    const { sessionId } = target;
+    const targets = await this.#shard.within(() =>
+      [...this.#shard.runs.values()]
+        .filter((run) => run.request.sessionId === sessionId && run.status === "RUNNING")
+        .flatMap((run) => run.tasks.filter((task) => task.status === "RUNNING"))
+        .map((task) => ({ runId: task.run.id, taskId: task.id })),
+    );
+    return targets.length > 0 ? targets : refuse(fault("SESSION_IDLE", { sessionId }));
+  }
+
+  collect(request: CollectRequest, abort?: AbortSignal): Promise<CollectAnswer> {
+    return this.#reader.collect(request, abort);
+  }
+
+  getRun(runId: RunId): Promise<RunState> {
+    return this.#reader.getRun(runId);
+  }
+
+  getTask(runId: RunId, taskId: TaskId): Promise<TaskState> {
+    return this.#reader.getTask(runId, taskId);
+  }
+
+  listRuns(query: RunQuery): Promise<RunPage> {
+    return this.#reader.listRuns(query);
+  }
+
+  watch(runId: RunId, afterSequence: number, abort?: AbortSignal): AsyncIterable<WatchItem> {
+    return this.#reader.watch(runId, afterSequence, abort);
+  }
+
+  plan(definition: Definition): Plan {
+    const plan = this.#definitions.planOf(definition);
+    this.#definitions.checkNames(plan);
+    return plan;
+  }
+
+  registerDefinition(namespace: string, definition: Definition): Promise<RegisteredDefinition> {
+    this.#admit();
+    return this.#definitions.register(namespace, definition);
+  }
+
+  async definitions(namespace?: string): Promise<readonly RegisteredDefinition[]> {
+    return this.#definitions.list(namespace);
+  }
+
+  async definition(reference: string, namespace = "default"): Promise<Definition> {
+    if (/^[0-9a-f]{64}$/.test(reference))
+      return (await this.#definitions.planByHash(reference)).definition;
+    return parseCanonical(this.#definitions.find(namespace, reference).json);
+  }
+
+  lanes(): readonly LaneStatus[] {
+    return this.#deps.lanes.status();
+  }
+
+  changeLane(name: string, change: LaneChange): LaneStatus {
+    const status = this.#deps.lanes.change(name, change);
+    void this.#shard.within(() => undefined).catch(() => undefined);
+    return status;
+  }
+
+  agents(): readonly AgentInfo[] {
+    return this.#deps.runtime.agents();
+  }
+
+  expectedMs(agent: string): Millis | undefined {
+    return this.#deps.runtime.expectedMs(agent);
+  }
+
+  readiness(): { ready: boolean; reason: string } {
+    const { failure } = this.#shard;
+    if (failure !== undefined && this.#phase !== "stopped")
+      return { ready: false, reason: failure.code };
+    return { ready: this.#phase === "ready", reason: this.#phase === "ready" ? "" : this.#phase };
+  }
+
+  async drain(timeoutMs: Millis): Promise<void> {
+    if (this.#phase !== "ready") return;
+    this.#phase = "draining";
+    this.#shard.setStarting(false);
+    this.#deps.log.info({ inFlight: this.#dispatcher.inFlight, timeoutMs }, "draining");
+    await this.#untilIdle(timeoutMs);
+    await this.#shard.settled();
+  }
+
+  /** Waits on the count of attempts in flight, at most `timeoutMs`. */
+  #untilIdle(timeoutMs: Millis): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#deps.host.setTimer(timeoutMs, resolve);
+      this.#dispatcher.onIdle(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  /** Stops attempts that are left (they resume after the next start), and closes the journal. Idempotent. */
+  async stop(): Promise<void> {
+    if (this.#phase === "stopped") return;
+    this.#phase = "stopped";
+    this.#dispatcher.close();
+    this.#timers.stop();
+    this.#shard.setStarting(false);
+    await this.#shard.settled();
+    this.#shard.stop(fault("ENGINE_DRAINING", { retryAfterMs: RETRY_AFTER_DRAIN_MS }));
+    await this.#deps.runtime.close();
+    await this.#deps.journal.close();
+  }
+}
+
+/** Runs that have begun first, each in order of acceptance: whoever held its session's turn keeps it. */
+function byTurn(a: RunState, b: RunState): number {
+  const begun = Number(b.startedAt > 0) - Number(a.startedAt > 0);
+  return begun !== 0 ? begun : a.id < b.id ? -1 : 1;
+}
+
+function endOf(run: RunState): EndedRun {
+  const output = run.status === "COMPLETED" ? runOutput(run) : undefined;
+  return {
+    runId: run.id,
+    status: run.status,
+    reason: run.ending?.reason,
+    message: run.ending?.message ?? "",
+    output: output !== undefined && "value" in output ? output.value : undefined,
+  };
+}

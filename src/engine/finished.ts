@@ -1,0 +1,52 @@
+/**
+ * Runs that have ended: the most recent ones in memory, the rest read back from the journal when asked. Finished
+ * states never change, so one copy serves every reader.
+ */
+import { fault, refuse } from "../base/fault.ts";
+import type { RunId } from "../base/ids.ts";
+import type { RunState } from "../core/run/state.ts";
+import type { Journal } from "../ports/journal.ts";
+import type { Definitions } from "./definitions.ts";
+import { replay } from "./replay.ts";
+
+/** Most finished runs and most of their tasks kept in memory. */
+const RUNS_KEPT_MAX = 2_000;
+const TASKS_KEPT_MAX = 50_000;
+
+export class FinishedRuns {
+  readonly #journal: Pick<Journal, "load">;
+  readonly #definitions: Definitions;
+  readonly #kept = new Map<RunId, RunState>();
+  #tasks = 0;
+
+  constructor(journal: Pick<Journal, "load">, definitions: Definitions) {
+    this.#journal = journal;
+    this.#definitions = definitions;
+  }
+
+  /** Remembers a run whose last event is durable. */
+  add(run: RunState): void {
+    this.#kept.set(run.id, run);
+    this.#tasks += run.tasks.length;
+    for (const [id, oldest] of this.#kept) {
+      if (this.#kept.size <= RUNS_KEPT_MAX && this.#tasks <= TASKS_KEPT_MAX) return;
+      if (id === run.id) return;
+      this.#kept.delete(id);
+      this.#tasks -= oldest.tasks.length;
+    }
+  }
+
+  /** A finished run if it is in memory. */
+  recent(runId: RunId): RunState | undefined {
+    return this.#kept.get(runId);
+  }
+
+  /** Any finished run; rejects with `RUN_NOT_FOUND`. */
+  async get(runId: RunId): Promise<RunState> {
+    const kept = this.#kept.get(runId);
+    if (kept !== undefined) return kept;
+    const stored = await this.#journal.load(runId);
+    if (stored === undefined) return refuse(fault("RUN_NOT_FOUND", { runId }));
+    return replay(stored, this.#definitions);
+  }
+}

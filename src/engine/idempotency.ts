@@ -1,0 +1,59 @@
+/**
+ * Which idempotency keys have started which runs. Live and recent keys are in memory, older ones in the journal; both
+ * are asked before a run is accepted, and the memory once more inside the writer loop, so that two equal requests in
+ * flight at once still start one run.
+ */
+import { FaultError, fault } from "../base/fault.ts";
+import type { RunId } from "../base/ids.ts";
+import type { Idempotency } from "../core/run/message.ts";
+import type { RunState } from "../core/run/state.ts";
+import type { Journal } from "../ports/journal.ts";
+
+interface Known {
+  readonly runId: RunId;
+  readonly fingerprint: string;
+}
+
+/** Most keys in memory; the oldest go first, the journal still has them. */
+const KEYS_KEPT_MAX = 100_000;
+
+export class IdempotencyKeys {
+  readonly #journal: Pick<Journal, "findIdempotent">;
+  readonly #known = new Map<string, Known>();
+
+  constructor(journal: Pick<Journal, "findIdempotent">) {
+    this.#journal = journal;
+  }
+
+  /** Brings a key into memory, if the journal has it. */
+  async load(namespace: string, key: string): Promise<void> {
+    const name = `${namespace}\u0000${key}`;
+    if (this.#known.has(name)) return;
+    const stored = await this.#journal.findIdempotent(namespace, key);
+    if (stored !== undefined && !this.#known.has(name)) this.#keep(name, stored);
+  }
+
+  /** The run this key started, undefined for a new key; throws `IDEMPOTENCY_CONFLICT` for another request. */
+  check(namespace: string, idempotency: Idempotency | undefined): RunId | undefined {
+    if (idempotency === undefined) return undefined;
+    const { key, fingerprint } = idempotency;
+    const known = this.#known.get(`${namespace}\u0000${key}`);
+    if (known === undefined) return undefined;
+    if (known.fingerprint === fingerprint) return known.runId;
+    throw new FaultError(fault("IDEMPOTENCY_CONFLICT", { key, runId: known.runId }));
+  }
+
+  /** Notes the key of a new or recovered run. */
+  remember(run: RunState): void {
+    if (run.idempotency === undefined) return;
+    const { key, fingerprint } = run.idempotency;
+    this.#keep(`${run.request.namespace}\u0000${key}`, { runId: run.id, fingerprint });
+  }
+
+  #keep(name: string, known: Known): void {
+    this.#known.set(name, known);
+    if (this.#known.size <= KEYS_KEPT_MAX) return;
+    const oldest = this.#known.keys().next().value;
+    if (oldest !== undefined) this.#known.delete(oldest);
+  }
+}

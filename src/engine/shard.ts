@@ -1,0 +1,487 @@
+/**
+ * The single writer. Commands collect in a mailbox; the loop takes a batch, decides it, draws consequences, lets lanes
+ * start what may start, and hands everything to the journal as one atomic commit. Only when that commit is durable do
+ * replies resolve, watchers see events and effects leave. While commits are in flight the next batch collects, so the
+ * group size adapts to load by itself and an idle engine answers after one fsync. The first failed commit is the last:
+ * everything waiting is refused and the process recovers by replay.
+ */
+import { present } from "../base/assert.ts";
+import { Deque } from "../base/deque.ts";
+import { type Fault, FaultError, fault } from "../base/fault.ts";
+import type { RunId } from "../base/ids.ts";
+import type { Instant } from "../base/time.ts";
+import type { Plan } from "../core/dag/plan.ts";
+import { type AdvanceContext, advance } from "../core/run/advance.ts";
+import { newRun } from "../core/run/birth.ts";
+import { decide, isFault } from "../core/run/decide.ts";
+import { evolve } from "../core/run/evolve.ts";
+import type { Command, Effect, Event, RunEvents } from "../core/run/message.ts";
+import type { RunState, TaskState } from "../core/run/state.ts";
+import { isTerminalRun, isTerminalTask } from "../core/run/status.ts";
+import type { LaneManager } from "../lanes/lane-manager.ts";
+import type { Host, TimerHandle } from "../ports/host.ts";
+import type { Commit, Journal } from "../ports/journal.ts";
+import type { Metrics } from "../ports/telemetry.ts";
+import { type Batch, commitOf, type Letter, newBatch, record } from "./batch.ts";
+
+/** A command for a run that exists. */
+export type RunCommand = Exclude<Command, { type: "accept" }>;
+
+/** Commands without their instant, which the loop gives to the whole batch. */
+export type Unstamped<C> = C extends unknown ? Omit<C, "at"> : never;
+
+/** Called with the run after its command, before the commit; what it returns is the reply after the commit. */
+export type Project<T> = (run: RunState) => T;
+
+/** What the shard tells the engine, always after the commit, in commit order. */
+export interface ShardListener {
+  committed(events: RunEvents, run: RunState, ended: boolean): void;
+  effect(run: RunState, effect: Effect, at: Instant): void;
+  /** After all events and effects of one commit. */
+  settled(): void;
+  failed(error: Error): void;
+}
+
+interface Deps {
+  readonly host: Host;
+  readonly journal: Journal;
+  readonly lanes: LaneManager;
+  readonly metrics: Metrics;
+  readonly listener: ShardListener;
+  /** A blocked task's deadline counts although it is in no lane yet. */
+  readonly onBlocked: (task: TaskState) => void;
+}
+
+interface Options {
+  /** Most letters from outside; internal ones (reports, timers) are never refused. */
+  readonly mailboxMax: number;
+  /** Most letters decided into one commit. */
+  readonly batchMax: number;
+  /** Commits in flight at once; the second is decided while the first is on its way to disk. */
+  readonly inFlightMax: number;
+  /** Most tasks that are not terminal. */
+  readonly openTasksMax: number;
+  /** A snapshot of a run is taken after this many events. */
+  readonly snapshotEvery: number;
+}
+
+export const SHARD_DEFAULTS: Options = {
+  mailboxMax: 10_000,
+  batchMax: 2_000,
+  inFlightMax: 2,
+  openTasksMax: 2_000_000,
+  snapshotEvery: 2_000,
+};
+
+/** The writer loop of one partition. */
+export class Shard {
+  readonly #options: Options;
+  readonly #deps: Deps;
+  readonly #mailbox = new Deque<Letter>();
+  readonly #runs = new Map<RunId, RunState>();
+  readonly #lastSnapshot = new WeakMap<RunState, number>();
+  readonly #storedDefinitions = new Set<string>();
+  #inFlight = 0;
+  #scheduled = false;
+  #starting = true;
+  #failure: Fault | undefined;
+  #openTasks = 0;
+  #wake: TimerHandle | undefined;
+  #wakeAt = Number.POSITIVE_INFINITY;
+  #idle: (() => void)[] = [];
+
+  constructor(options: Partial<Options>, deps: Deps) {
+    this.#options = { ...SHARD_DEFAULTS, ...options };
+    this.#deps = deps;
+  }
+
+  /** Runs that are not terminal, by id. */
+  get runs(): ReadonlyMap<RunId, RunState> {
+    return this.#runs;
+  }
+
+  get openTasks(): number {
+    return this.#openTasks;
+  }
+
+  get mailboxDepth(): number {
+    return this.#mailbox.size;
+  }
+
+  get failure(): Fault | undefined {
+    return this.#failure;
+  }
+
+  /**
+   * Takes over a run found in the journal and tells the lanes where its tasks stand; then call {@link resume}. Runs that
+   * have begun come before those that have not, each in order of acceptance.
+   */
+  adopt(run: RunState): void {
+    const { lanes } = this.#deps;
+    this.#runs.set(run.id, run);
+    this.#openTasks += run.open;
+    this.#lastSnapshot.set(run, run.sequence);
+    if (lanes.runAccepted(run) && run.status === "PENDING") this.#beginnable.push(run);
+    for (const task of run.tasks) {
+      if (task.lease !== 0) lanes.started(task);
+      else if (task.status === "SCHEDULED") lanes.enqueue(task);
+    }
+  }
+  #beginnable: RunState[] = [];
+
+  /** Stops (false) or allows (true) new attempts; everything else goes on. */
+  setStarting(isStarting: boolean): void {
+    this.#starting = isStarting;
+    this.#schedule();
+  }
+
+  /** Brings a new run to life; the reply is made by `project` from its first state. */
+  accept<T>(
+    runId: RunId,
+    plan: Plan,
+    json: () => string,
+    command: Unstamped<Extract<Command, { type: "accept" }>>,
+    project: Project<T>,
+    guard: () => T | undefined,
+  ): Promise<T> {
+    return this.#post(true, (batch) => {
+      const known = guard();
+      if (known !== undefined) return known;
+      this.#refuseBeyond(
+        "pending tasks",
+        this.#openTasks + plan.nodes.length,
+        this.#options.openTasksMax,
+      );
+      if (!this.#storedDefinitions.has(plan.hash)) {
+        batch.definitions.push({ hash: plan.hash, json: json() });
+        this.#storedDefinitions.add(plan.hash);
+      }
+      return project(this.#bear(batch, runId, plan, command));
+    });
+  }
+
+  /** Sends a command; resolves with what `project` saw once its events are durable, or rejects with its fault. */
+  send<T>(runId: RunId, command: Unstamped<RunCommand>, project: Project<T>): Promise<T> {
+    return this.#post(true, (batch) => {
+      const run = this.#runs.get(runId);
+      if (run === undefined) throw new FaultError(fault("RUN_NOT_FOUND", { runId }));
+      this.#carryOut(batch, run, command);
+      return project(run);
+    });
+  }
+
+  /** Sends a command nobody waits for: a report, a timer, a receipt. Never refused while the shard lives. */
+  tell(runId: RunId, command: Unstamped<RunCommand>): void {
+    if (this.#failure !== undefined) return;
+    this.#mailbox.push({
+      open: (batch) => {
+        const run = this.#runs.get(runId);
+        if (run !== undefined) this.#carryOut(batch, run, command);
+      },
+      resolve: () => {},
+      reject: () => {},
+    });
+    this.#schedule();
+  }
+
+  /** Reads a live run at a commit; undefined when it is not live. Resolves when what it saw is durable. */
+  read<T>(runId: RunId, project: Project<T>): Promise<T | undefined> {
+    return this.#post(false, () => {
+      const run = this.#runs.get(runId);
+      return run === undefined ? undefined : project(run);
+    });
+  }
+
+  /** Runs `change` inside the loop (lanes, configuration), then lets lanes start what may start. */
+  within<T>(change: () => T): Promise<T> {
+    return this.#post(false, change);
+  }
+
+  /** Draws the consequences of every adopted run and reports leases that died with the last process. */
+  async resume(): Promise<void> {
+    await this.#post(false, (batch) => {
+      for (const run of [...this.#runs.values()]) {
+        if (run.leases > 0) this.#carryOut(batch, run, { type: "recover" });
+        else this.#advance(batch, run);
+      }
+      for (const run of this.#beginnable.splice(0)) this.#carryOut(batch, run, { type: "begin" });
+    });
+  }
+
+  /** Resolves when nothing is queued and nothing is in flight. */
+  settled(): Promise<void> {
+    if (this.#mailbox.size === 0 && this.#inFlight === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Refuses everything from now on. */
+  stop(reason: Fault): void {
+    this.#failure ??= reason;
+    this.#wake?.cancel();
+    this.#rejectQueued(reason);
+    this.#releaseIdle();
+  }
+
+  #post<T>(isBounded: boolean, open: (batch: Batch) => T): Promise<T> {
+    if (this.#failure !== undefined) return Promise.reject(new FaultError(this.#failure));
+    if (isBounded && this.#mailbox.size >= this.#options.mailboxMax) {
+      this.#deps.metrics.limitHit("mailbox");
+      const limit = this.#options.mailboxMax;
+      return Promise.reject(
+        new FaultError(
+          fault("ENGINE_OVERLOADED", { what: "the mailbox", limit, retryAfterMs: 100 }),
+        ),
+      );
+    }
+    return new Promise<T>((resolve, reject) => {
+      this.#mailbox.push({ open, resolve: resolve as (value: never) => void, reject });
+      this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#failure !== undefined) return;
+    this.#scheduled = true;
+    this.#deps.host.defer(() => {
+      this.#scheduled = false;
+      this.#turn();
+    });
+  }
+
+  /** One batch: decide, append, and when durable release. */
+  #turn(): void {
+    if (this.#failure !== undefined || this.#inFlight >= this.#options.inFlightMax) return;
+    const batch = this.#decideBatch();
+    this.#armWake(batch.at);
+    if (batch.events === 0 && batch.replies.length === 0) return this.#releaseIdle();
+    const commit = commitOf(batch);
+    const startedMs = this.#deps.host.elapsedMs();
+    this.#inFlight++;
+    this.#append(commit).then(
+      () => {
+        this.#inFlight--;
+        if (this.#failure !== undefined) return this.#refuseReplies(batch, this.#failure);
+        if (batch.events > 0) {
+          this.#deps.metrics.journalCommit(
+            (this.#deps.host.elapsedMs() - startedMs) / 1000,
+            batch.events,
+          );
+        }
+        this.#release(batch, commit);
+        this.#schedule();
+        this.#releaseIdle();
+      },
+      (error: Error) => {
+        this.#inFlight--;
+        this.#fail(error, batch);
+      },
+    );
+    if (this.#mailbox.size > 0) this.#schedule();
+  }
+
+  /** An empty commit still waits its turn, so that a read never overtakes the write it saw. */
+  #append(commit: Commit): Promise<void> {
+    if (commit.runs.length > 0) {
+      this.#lastAppend = this.#deps.journal.append(commit);
+      this.#snapshotLongRuns(commit);
+    }
+    return this.#lastAppend;
+  }
+  #lastAppend: Promise<void> = Promise.resolve();
+
+  #decideBatch(): Batch {
+    const batch = newBatch(this.#deps.host.now());
+    for (let taken = 0; taken < this.#options.batchMax; taken++) {
+      const letter = this.#mailbox.shift();
+      if (letter === undefined) break;
+      try {
+        batch.replies.push({ letter, value: letter.open(batch) });
+      } catch (error) {
+        if (!(error instanceof FaultError)) throw error;
+        letter.reject(error);
+      }
+    }
+    this.#startTasks(batch);
+    return batch;
+  }
+
+  #bear(
+    batch: Batch,
+    runId: RunId,
+    plan: Plan,
+    command: Unstamped<Extract<Command, { type: "accept" }>>,
+  ): RunState {
+    const { definition, request, idempotency } = command;
+    const event: Event = {
+      type: "run_accepted",
+      at: batch.at,
+      definition,
+      name: plan.definition.name,
+      request,
+      ...(idempotency === undefined ? {} : { idempotency }),
+    };
+    const run = newRun(runId, plan, event);
+    this.#runs.set(runId, run);
+    this.#openTasks += run.open;
+    record(batch, run, event);
+    batch.accepted.push({ runId, namespace: request.namespace, idempotency });
+    if (this.#deps.lanes.runAccepted(run)) this.#carryOut(batch, run, { type: "begin" });
+    return run;
+  }
+
+  #carryOut(batch: Batch, run: RunState, command: Unstamped<RunCommand>): void {
+    const decision = decide(run, { ...command, at: batch.at } as RunCommand);
+    if (isFault(decision)) throw new FaultError(decision);
+    for (const event of decision) this.#emit(batch, run, event);
+    this.#advance(batch, run);
+  }
+
+  #advance(batch: Batch, run: RunState): void {
+    const context: AdvanceContext = {
+      at: batch.at,
+      verdictOf: (task) => this.#verdictOf(task),
+      emit: (event) => this.#emit(batch, run, event),
+      blocked: (task) => {
+        this.#deps.lanes.block(task);
+        this.#deps.onBlocked(task);
+      },
+    };
+    advance(run, context);
+    if (isTerminalRun(run.status) && this.#runs.delete(run.id)) this.#bury(batch, run);
+  }
+
+  #verdictOf(task: TaskState): ReturnType<LaneManager["verdict"]> {
+    const verdict = this.#deps.lanes.verdict(task);
+    const outcome = verdict.kind === "blocked" ? "rejected" : verdict.kind;
+    this.#deps.metrics.laneOutcome(verdict.lane, outcome);
+    return verdict;
+  }
+
+  #bury(batch: Batch, run: RunState): void {
+    batch.ended.push(run);
+    const next = this.#deps.lanes.runEnded(run);
+    if (next !== undefined) this.#carryOut(batch, next, { type: "begin" });
+  }
+
+  /** Evolves the run, keeps lanes in step with its states, and notes what to write and to do. */
+  #emit(batch: Batch, run: RunState, event: Event): void {
+    const task = "task" in event && event.task !== undefined ? this.#taskOf(run, event) : undefined;
+    const hadLease = task !== undefined && task.lease !== 0;
+    const openBefore = run.open;
+    evolve(run, event);
+    this.#openTasks += run.open - openBefore;
+    if (task !== undefined) this.#moveInLanes(task, event, hadLease);
+    record(batch, run, event);
+  }
+
+  #taskOf(run: RunState, event: Event): TaskState | undefined {
+    if (event.type === "run_failed" || event.type === "run_ending") return undefined;
+    const id = (event as { task: string }).task;
+    const index = run.plan.indexOf.get(id);
+    return index === undefined ? findInstance(run, id) : run.tasks[index];
+  }
+
+  #moveInLanes(task: TaskState, event: Event, hadLease: boolean): void {
+    const { lanes } = this.#deps;
+    if (event.type === "task_scheduled") lanes.enqueue(task);
+    else if (event.type === "task_started") lanes.started(task);
+    else if (hadLease && task.lease === 0) lanes.released(task);
+    if (isTerminalTask(task.status) && task.place !== undefined && !hadLease) lanes.remove(task);
+  }
+
+  /** Lets the lanes start, give up and take back tasks until nothing moves. */
+  #startTasks(batch: Batch): void {
+    const { lanes } = this.#deps;
+    while (this.#starting) {
+      const moves = lanes.poll(batch.at, this.#options.batchMax);
+      for (const task of moves.drop) {
+        this.#carryOut(batch, task.run, { type: "drop", task: task.id, lane: task.lane });
+      }
+      for (const task of moves.start) {
+        const waitedMs = batch.at - task.since;
+        this.#carryOut(batch, task.run, { type: "start", task: task.id });
+        this.#deps.metrics.laneWait(task.lane, waitedMs / 1000);
+      }
+      for (const task of moves.offer) {
+        task.run.agenda.ready.push(task.index);
+        this.#advance(batch, task.run);
+      }
+      if (moves.drop.length + moves.start.length + moves.offer.length === 0) return;
+    }
+  }
+
+  /** A rate limiter opens by the clock alone, so the loop must wake for it. */
+  #armWake(at: Instant): void {
+    const next = this.#starting ? this.#deps.lanes.nextWake(at) : undefined;
+    if (next === undefined || next >= this.#wakeAt) return;
+    this.#wake?.cancel();
+    this.#wakeAt = next;
+    this.#wake = this.#deps.host.setTimer(Math.max(0, next - this.#deps.host.now()), () => {
+      this.#wakeAt = Number.POSITIVE_INFINITY;
+      this.#schedule();
+    });
+  }
+
+  #snapshotLongRuns(commit: Commit): void {
+    for (const { runId } of commit.runs) {
+      const run = this.#runs.get(runId);
+      if (run === undefined) continue;
+      if (run.sequence - (this.#lastSnapshot.get(run) ?? 0) < this.#options.snapshotEvery) continue;
+      this.#lastSnapshot.set(run, run.sequence);
+      this.#deps.journal.snapshot(run).catch((error: Error) => this.#fail(error, undefined));
+    }
+  }
+
+  #release(batch: Batch, commit: Commit): void {
+    const { listener } = this.#deps;
+    const ended = new Set(batch.ended);
+    let at = 0;
+    for (const run of batch.changes.keys()) {
+      listener.committed(present(commit.runs[at++], "a commit entry"), run, ended.has(run));
+    }
+    for (const { run, effect } of batch.effects) listener.effect(run, effect, batch.at);
+    for (const { letter, value } of batch.replies) letter.resolve(value as never);
+    listener.settled();
+  }
+
+  #fail(error: Error, batch: Batch | undefined): void {
+    const failure =
+      error instanceof FaultError
+        ? error.fault
+        : fault("STORE_FAILED", { operation: "commit", detail: error.message });
+    const isFirst = this.#failure === undefined;
+    this.#failure ??= failure;
+    if (batch !== undefined) this.#refuseReplies(batch, failure);
+    this.#rejectQueued(failure);
+    this.#releaseIdle();
+    if (isFirst) this.#deps.listener.failed(error);
+  }
+
+  #refuseReplies(batch: Batch, failure: Fault): void {
+    for (const { letter } of batch.replies) letter.reject(new FaultError(failure));
+  }
+
+  #rejectQueued(failure: Fault): void {
+    for (let letter = this.#mailbox.shift(); letter !== undefined; letter = this.#mailbox.shift()) {
+      letter.reject(new FaultError(failure));
+    }
+  }
+
+  #releaseIdle(): void {
+    if (this.#failure === undefined && (this.#mailbox.size > 0 || this.#inFlight > 0)) return;
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #refuseBeyond(what: string, value: number, limit: number): void {
+    if (value <= limit) return;
+    this.#deps.metrics.limitHit(what);
+    throw new FaultError(fault("ENGINE_OVERLOADED", { what, limit, retryAfterMs: 1_000 }));
+  }
+}
+
+function findInstance(run: RunState, id: string): TaskState | undefined {
+  const group = run.tasks[run.plan.indexOf.get(id.slice(0, id.indexOf("["))) ?? -1]?.group;
+  return group === undefined
+    ? undefined
+    : run.tasks[group.first + Number(id.slice(id.indexOf("[") + 1, -1))];
+}
