@@ -60,18 +60,6 @@ export interface WatchGap {
 
 export type WatchItem = WatchedEvent | WatchGap;
 
-/** How a run ended, for those who wait for many at once. */
-export interface RunEnd {
-  readonly runId: RunId;
-  readonly status: RunStatus;
-  /** Absent for a completed run. */
-  readonly reason: Reason | undefined;
-  /** For people; empty for a completed run. */
-  readonly message: string;
-  /** Output of a completed run. */
-  readonly output: Payload | undefined;
-}
-
 export interface RunQuery {
   readonly namespace?: string;
   readonly statuses?: readonly RunStatus[];
@@ -149,11 +137,6 @@ export interface EngineApi {
    * behind its buffer is cut off with `ENGINE_OVERLOADED` and may watch again from the last sequence it saw.
    */
   watch(runId: RunId, afterSequence: number, abort?: AbortSignal): AsyncIterable<WatchItem>;
-  /**
-   * Calls back, after the commit and in commit order, for each run that ends from now on: one subscription for a stream
-   * that submits thousands of runs instead of a watch per run. The listener must not throw. Returns the way out.
-   */
-  onEnded(listener: (end: RunEnd) => void): () => void;
   /** Validates names against loaded agents and known lanes and compiles, without running. */
   plan(definition: Definition): Plan;
   registerDefinition(namespace: string, definition: Definition): Promise<RegisteredDefinition>;
