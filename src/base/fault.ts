@@ -95,6 +95,16 @@ export const FAULTS = {
     { remedy: "Make the request smaller, or raise the limit in the daemon's configuration." },
     (f) => `${f.field}: ${f.value} ${f.unit} exceeds the limit of ${f.limit}`,
   ),
+  REQUEST_INVALID: entry<{ violations: readonly Violation[] }>(
+    "INVALID_ARGUMENT",
+    { remedy: "Correct every listed field and send the request again." },
+    (f) =>
+      `the request has ${f.violations.length} problem${f.violations.length === 1 ? "" : "s"}: ` +
+      f.violations
+        .slice(0, 3)
+        .map((v) => `${v.field}: ${v.message}`)
+        .join("; "),
+  ),
 
   // Runs and tasks
   CURSOR_EXPIRED: entry<{ runId: string; sequence: number; oldest: number }>(
@@ -148,6 +158,11 @@ export const FAULTS = {
     { remedy: "Add the agent to the agents directory or to the configuration." },
     (f) => `no agent "${f.agent}" is loaded${f.nearest ? `; did you mean "${f.nearest}"?` : ""}`,
   ),
+  LANE_IN_USE: entry<{ lane: string; waiting: number; occupied: number }>(
+    "FAILED_PRECONDITION",
+    { retryable: true, remedy: "Wait until the lane is empty, then reload again." },
+    (f) => `lane "${f.lane}" still has ${f.waiting} tasks waiting and ${f.occupied} slots taken`,
+  ),
   LANE_UNKNOWN: entry<{ lane: string; nearest?: string | undefined }>(
     "NOT_FOUND",
     { remedy: "Declare the lane in the configuration, or use a known one." },
@@ -175,6 +190,16 @@ export const FAULTS = {
       remedy: "Wait for the time given in RetryInfo, then send the request again.",
     },
     (f) => `${f.what} reached its limit of ${f.limit}`,
+  ),
+  LISTEN_EXPOSED: entry<{ host: string }>(
+    "FAILED_PRECONDITION",
+    { remedy: "Listen on 127.0.0.1, or permit it with --insecure where the network is trusted." },
+    (f) => `listening on ${f.host} would let any machine that reaches it use the daemon`,
+  ),
+  LISTEN_FAILED: entry<{ address: string; detail: string }>(
+    "UNAVAILABLE",
+    { remedy: "Stop what uses the address, or choose another." },
+    (f) => `cannot listen on ${f.address}: ${f.detail}`,
   ),
   STORE_FAILED: entry<{ operation: string; detail: string }>(
     "UNAVAILABLE",

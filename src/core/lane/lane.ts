@@ -1,6 +1,6 @@
 /**
  * What a lane is: a bounded queue, a concurrency limit and a rate limiter, as data. `admission.ts` decides who enters,
- * `queue.ts` in which order they leave, `bucket.ts` how fast. Occupancy is never stored apart from task states: a slot
+ * `fair-queue.ts` in which order they leave, `bucket.ts` how fast. Occupancy is never stored apart from task states: a slot
  * is taken exactly while a task holds a lease.
  */
 import type { Instant, Millis } from "../../base/time.ts";
@@ -31,6 +31,19 @@ export interface LaneConfig {
 
 export const LANE_CAPACITY_DEFAULT = 10_000;
 
+/** The lane of every task that names none, and of every task whose lane is gone after a restart. Always there. */
+export const LANE_DEFAULT = "default";
+
+/** How waiting tasks are ordered, the same in every lane; fixed until a restart, except for the weights. */
+export interface LaneOrder {
+  /** A priority that is passed over for this long gains one step. */
+  readonly agingMs: Millis;
+  /** Share of every session of a namespace. Namespaces not named here weigh 1. */
+  readonly weights: { readonly [namespace: string]: number };
+}
+
+export const LANE_ORDER_DEFAULT: LaneOrder = { agingMs: 30_000, weights: {} };
+
 /** Settings of all lanes. Lanes not named here do not exist, except `default`. */
 export interface LanesConfig {
   /** The one lane every task passes. Its capacity and overflow are not used: named lanes queue. */
@@ -39,8 +52,11 @@ export interface LanesConfig {
   readonly session: {
     /** `run`: runs of one session go one at a time. `task`: only its tasks do. */
     readonly scope: "run" | "task";
+    /** Runs (or tasks, whatever they cost) of one session at once. */
     readonly concurrency: number;
   };
+  /** Default: {@link LANE_ORDER_DEFAULT}. */
+  readonly order?: LaneOrder;
 }
 
 /** A lane's answer to a task that becomes ready. */
@@ -61,7 +77,7 @@ export interface LaneStatus {
   readonly overflow: Overflow;
   readonly rate: RateLimit | undefined;
   readonly paused: boolean;
-  /** Slots taken, tasks queued, tasks blocked outside. */
+  /** Slots taken, tasks queued, tasks blocked outside. For the session lane: runs (or tasks), runs waiting, 0. */
   readonly occupied: number;
   readonly queued: number;
   readonly blocked: number;
