@@ -153,6 +153,16 @@ export const FAULTS = {
   ),
 
   // Agents and lanes
+  AGENT_DUPLICATE: entry<{ agent: string; kept: string; refused: string }>(
+    "ALREADY_EXISTS",
+    { remedy: "Rename one of the two agents." },
+    (f) => `agent "${f.agent}" of ${f.refused} is not loaded: ${f.kept} already has that name`,
+  ),
+  AGENT_LOAD_FAILED: entry<{ source: string; detail: string }>(
+    "FAILED_PRECONDITION",
+    { remedy: "Correct the source; it is loaded again when it changes." },
+    (f) => `agents of ${f.source} could not be loaded: ${f.detail}`,
+  ),
   AGENT_UNKNOWN: entry<{ agent: string; nearest?: string | undefined }>(
     "FAILED_PRECONDITION",
     { remedy: "Add the agent to the agents directory or to the configuration." },
