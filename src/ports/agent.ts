@@ -3,6 +3,7 @@
  * workers and reports what became of them; one state machine in the runtime stands above all of them, so nothing but
  * the carrying differs. Plain data only: every value here can cross a thread or a wire.
  */
+import type { Fault } from "../base/fault.ts";
 import type { RunId, TaskId } from "../base/ids.ts";
 import type { Json, Payload } from "../base/payload.ts";
 import type { Instant, Millis } from "../base/time.ts";
@@ -80,13 +81,18 @@ export interface StopRequest {
  * Guarantees every transport gives:
  * - for each `start`, exactly one `finish`, whatever the agent does (throws, exits, loops, exhausts memory);
  * - never a call into the listener from inside `start`, `signal` or `stop` (always later);
- * - after `stop`, `finish` comes within `graceMs` plus a second;
- * - `close` stops everything and resolves when no attempt is left; `agents` changes are announced to `onChange`.
+ * - after `stop`, `finish` comes within `graceMs` plus a second; of several stops the earliest end counts; an agent that
+ *   still returns a value in time has succeeded;
+ * - calls for an attempt that is over, or never was, do nothing;
+ * - `close` ends every attempt (as lost: nobody asked it to stop), resolves when none is left, may be called twice and
+ *   before `open`; `agents` changes are announced to `onChange`.
  */
 export interface AgentTransport {
   readonly kind: string;
   open(listener: AttemptListener, onChange: () => void): Promise<void>;
   agents(): readonly AgentInfo[];
+  /** Why agents that should be there are not; empty or absent when nothing is wrong. */
+  problems?(): readonly Fault[];
   start(assignment: Assignment): void;
   signal(key: string, signal: DeliveredSignal): void;
   stop(key: string, request: StopRequest): void;

@@ -1,0 +1,52 @@
+/**
+ * Which transport runs which agent. Transports are asked in their order and the first to offer a name keeps it, so that
+ * adding a file can never silently take over an agent that runs already; the other one is refused with a fault that
+ * names both. Rebuilt as a whole whenever a transport announces a change.
+ */
+import { type Fault, fault } from "../base/fault.ts";
+import type { AgentInfo, AgentTransport } from "../ports/agent.ts";
+
+/** An agent and who runs it. */
+export interface RegisteredAgent {
+  readonly info: AgentInfo;
+  readonly transport: AgentTransport;
+}
+
+export class AgentRegistry {
+  readonly #byName: ReadonlyMap<string, RegisteredAgent>;
+  /** Agents by name. */
+  readonly agents: readonly AgentInfo[];
+  /** What kept agents from being offered: names taken twice, sources that do not load. */
+  readonly problems: readonly Fault[];
+
+  constructor(transports: readonly AgentTransport[]) {
+    const byName = new Map<string, RegisteredAgent>();
+    const problems: Fault[] = [];
+    for (const transport of transports) {
+      for (const info of transport.agents()) {
+        const first = byName.get(info.name);
+        if (first === undefined) byName.set(info.name, { info, transport });
+        else problems.push(duplicate(first.info, info));
+      }
+      problems.push(...(transport.problems?.() ?? []));
+    }
+    this.#byName = byName;
+    this.agents = [...byName.values()]
+      .map(({ info }) => info)
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    this.problems = problems;
+  }
+
+  find(name: string): RegisteredAgent | undefined {
+    return this.#byName.get(name);
+  }
+
+  names(): Iterable<string> {
+    return this.#byName.keys();
+  }
+}
+
+/** The fault of a name that two sources offer; `kept` was first. */
+function duplicate(kept: AgentInfo, refused: AgentInfo): Fault {
+  return fault("AGENT_DUPLICATE", { agent: kept.name, kept: kept.source, refused: refused.source });
+}
