@@ -87,6 +87,12 @@ const PLANTED: Readonly<Record<string, readonly Readonly<Record<string, string>>
   "imports name existing files": [
     { "src/base/a.ts": 'import { b } from "./b.js";', "src/base/b.ts": "" },
   ],
+  "started files are found in a build": [
+    {
+      "src/adapters/a.ts": 'const u = new URL("./b.ts", import.meta.url);',
+      "src/adapters/b.ts": "",
+    },
+  ],
   "there are no barrels": [
     { "src/base/a.ts": 'export * from "./b.ts";' },
     { "src/base/a.ts": 'export { b } from "./b.ts";' },
@@ -137,6 +143,10 @@ describe("no rule objects to", () => {
     ],
     ["words in regular expressions", `${OPENING}export const r = /["'\`]async Date/.test(x);`],
     ["a quote in a regular expression", `${OPENING}export const r = [/[/"]/, /\\//]; // async`],
+    [
+      "a thread that is started from sources and from a build",
+      `${OPENING}export const u = new URL(import.meta.url.endsWith(".ts") ? "./b.ts" : "./b.js", import.meta.url);`,
+    ],
     ["division", `${OPENING}export const r = (a) / b / c; // async /`],
     [
       "imports shown in a template",
@@ -146,6 +156,7 @@ describe("no rule objects to", () => {
     const files = world({
       "src/main.ts": `${OPENING}import "./base/a.ts";`,
       "src/base/a.ts": text,
+      ...(text.includes("b.ts") ? { "src/base/b.ts": OPENING } : {}),
     });
     const found = Object.values(RULES).flatMap((rule) => rule(files));
     expect(found).toEqual([]);

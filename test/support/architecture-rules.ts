@@ -4,6 +4,7 @@
  * planted violation and see it caught. Changing a table here changes the architecture: write an ADR with it.
  */
 import type { Import, SourceFile } from "./source-text.ts";
+import { moduleUrlLiterals } from "./source-text.ts";
 
 export type Rule = (files: readonly SourceFile[]) => readonly string[];
 
@@ -264,6 +265,16 @@ export const importsNameFiles: Rule = (files) => {
   )(files);
 };
 
+/** A file that starts another names it by its source and by what the build makes of it. */
+export const startedFilesAreBuilt: Rule = perFile(({ text, code }) =>
+  moduleUrlLiterals(text, code).flatMap((literals) =>
+    literals
+      .filter((path) => path.endsWith(".ts"))
+      .filter((path) => !literals.includes(path.replace(/\.ts$/, ".js")))
+      .map((path) => `starts ${path}, which is a .js file in a build`),
+  ),
+);
+
 /** No file exists to re-export others, except the public entry. */
 export const noBarrels: Rule = perFile(({ path, code }) => {
   const reexports =
@@ -315,6 +326,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   "there are no import cycles": cycles,
   "there are no dead files": noDeadFiles,
   "imports name existing files": importsNameFiles,
+  "started files are found in a build": startedFilesAreBuilt,
   "there are no barrels": noBarrels,
   "there are no default exports": noDefaultExports,
   "files are named after what they decide": fileNames,

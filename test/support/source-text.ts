@@ -123,16 +123,36 @@ const IMPORT_FORMS = [
   /((?:^|[;}\n])\s*(?:import|export)\b(?:[^;"'`(]|\{[^}]*\})*?\bfrom\s*)["']/g,
   /((?:^|[;}\n])\s*import\s*)["']/g,
   /(\bimport\s*\(\s*)["']/g,
-  /(\bnew\s+URL\s*\(\s*)["'] *["']\s*,\s*import\.meta\.url/g,
 ];
 
 function importsOf(text: string, code: string): Import[] {
-  return IMPORT_FORMS.flatMap((form) =>
+  const imports = IMPORT_FORMS.flatMap((form) =>
     [...code.matchAll(form)].map((match) => {
       const head = match[1] ?? "";
       const open = match.index + head.length;
       const specifier = text.slice(open + 1, code.indexOf(code[open] ?? "", open + 1));
       return { specifier, typeOnly: /^\W*(?:import|export)\s+type\b/.test(head) };
     }),
-  ).filter(({ specifier }) => specifier !== "");
+  );
+  const started = startedFiles(text, code).map((specifier) => ({ specifier, typeOnly: false }));
+  return [...imports, ...started].filter(({ specifier }) => specifier !== "");
+}
+
+/** Relative `.ts` paths in statements that mention `import.meta.url`: files started as a thread or a process. */
+function startedFiles(text: string, code: string): string[] {
+  return moduleUrlLiterals(text, code)
+    .flat()
+    .filter((literal) => literal.endsWith(".ts"));
+}
+
+/** The relative paths named by each statement that mentions `import.meta.url`. */
+export function moduleUrlLiterals(text: string, code: string): string[][] {
+  return [...code.matchAll(/[^;]*\bimport\.meta\.url\b[^;]*/g)].map((statement) =>
+    [...statement[0].matchAll(/(["'])( *)\1/g)]
+      .map(({ index, 2: blank = "" }) => {
+        const start = statement.index + index + 1;
+        return text.slice(start, start + blank.length);
+      })
+      .filter((literal) => /^\.{1,2}\//.test(literal)),
+  );
 }
