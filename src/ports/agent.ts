@@ -46,6 +46,9 @@ export interface Assignment extends AttemptRef {
   readonly signals: readonly DeliveredSignal[];
 }
 
+/** How an attempt ended; the same as the core's `Outcome`, for those who may import only ports. */
+export type AttemptOutcome = Outcome;
+
 /** What an attempt says while it runs. Calls for an attempt that is over are ignored and counted. */
 export interface AttemptListener {
   progress(key: string, percent: number, note: string): void;
@@ -55,7 +58,7 @@ export interface AttemptListener {
   log(key: string, level: "debug" | "info" | "warn" | "error", message: string): void;
   receipt(key: string, signal: string, receipt: "delivered" | "admitted"): void;
   /** The end. The first call per attempt wins. */
-  finish(key: string, outcome: Outcome): void;
+  finish(key: string, outcome: AttemptOutcome): void;
 }
 
 /** An agent that can be asked to run. */
