@@ -159,7 +159,7 @@ export class Runtime {
   }
 
   async #closeAll(): Promise<void> {
-    const closed = await Promise.allSettled(this.#deps.transports.map((one) => one.close()));
+    const closed = await Promise.allSettled(this.#deps.transports.map(async (one) => one.close()));
     for (const result of closed) {
       if (result.status === "rejected") {
         this.#deps.log.error({ error: describe(result.reason) }, "a transport did not close");
