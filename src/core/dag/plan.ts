@@ -34,6 +34,8 @@ export interface Plan {
   readonly definition: Definition;
   readonly nodes: readonly PlanNode[];
   readonly indexOf: ReadonlyMap<string, number>;
+  /** A topological order of the node indexes: every dependency before its dependents. */
+  readonly order: Uint32Array;
   /** Nodes nobody depends on (fallback tasks excluded); their outputs make the run's output. */
   readonly sinks: readonly number[];
   readonly output?: Template;
