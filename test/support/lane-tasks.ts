@@ -44,6 +44,7 @@ export function acceptedRun(wish: RunWish = {}): RunState {
     definition: { name: "w", version: "", tasks: nodes.map(({ task }) => task), failFast: true },
     nodes,
     indexOf: new Map(nodes.map(({ task, index }) => [task.id, index])),
+    order: Uint32Array.from(nodes.keys()),
     sinks: nodes.map(({ index }) => index),
   };
   return newRun(nextRunId(), plan, {
