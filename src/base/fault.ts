@@ -133,6 +133,12 @@ export const FAULTS = {
     (f) =>
       `run ${f.runId} has no task "${f.taskId}"${f.nearest ? `; did you mean "${f.nearest}"?` : ""}`,
   ),
+  WATCHER_SLOW: entry<{ runId: string; lastSequence: number }>(
+    "RESOURCE_EXHAUSTED",
+    { retryable: true, remedy: "Watch again from the last sequence seen, and read faster." },
+    (f) =>
+      `the watcher of run ${f.runId} fell too far behind, the last event it took is ${f.lastSequence}`,
+  ),
 
   // Signals
   SESSION_IDLE: entry<{ sessionId: string }>(
