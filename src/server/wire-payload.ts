@@ -1,7 +1,7 @@
 /**
  * Payloads on the wire. JSON travels as google.protobuf.Value, so that curl and JSON clients are natural, or as Data
- * (text or bytes with a media type), which costs no conversion on either side; anything that Value cannot hold (other
- * media types, nesting beyond the limit, numbers beyond a double) leaves as Data. Inside the daemon JSON stays text:
+ * (text or bytes with a media type), which costs no conversion on either side; anything that Value cannot hold well (other
+ * media types, nesting beyond the limit, numbers beyond a double, long texts) leaves as Data. Inside the daemon JSON stays text:
  * nothing here builds an object from a stranger's keys.
  */
 import { create } from "@bufbuild/protobuf";
@@ -13,6 +13,12 @@ import { FaultError, fault } from "../base/fault.ts";
 import { type Json, NULL_PAYLOAD, PAYLOAD_MAX_BYTES, type Payload } from "../base/payload.ts";
 import { DEFINITION_LIMITS } from "../core/dag/definition.ts";
 import { checkJsonDepth } from "./json-depth.ts";
+
+/**
+ * JSON text up to here leaves as Value. A Value can be six times its text, and many clients refuse messages beyond
+ * 4 MiB.
+ */
+const VALUE_TEXT_MAX = 512 * 1024;
 
 /** The media type whose Data is JSON text. */
 export const JSON_MEDIA_TYPE = "application/json";
@@ -127,7 +133,8 @@ export function writeOutput(payload: Payload | undefined, raw = false): WireOutp
       outputData: create(DataSchema, { mediaType: payload.mediaType, data: payload.bytes }),
     };
   }
-  const value = raw ? undefined : valueOf(JSON.parse(payload.json) as Json, 0);
+  const isShort = !raw && payload.json.length <= VALUE_TEXT_MAX;
+  const value = isShort ? wireValue(JSON.parse(payload.json) as Json) : undefined;
   return value === undefined ? { outputData: jsonData(payload.json) } : { output: value };
 }
 
@@ -137,7 +144,7 @@ export function jsonData(json: string): Data {
 }
 
 /** A JSON value as Value, or undefined when a double or the nesting limit cannot hold it. */
-export function valueOf(json: Json, depth = 0): Value | undefined {
+export function wireValue(json: Json, depth = 0): Value | undefined {
   const kind = kindOf(json, depth);
   return kind === undefined ? undefined : create(ValueSchema, { kind });
 }
@@ -161,7 +168,7 @@ function isList(json: readonly Json[] | { readonly [key: string]: Json }): json 
 function listOf(json: readonly Json[], depth: number): Value["kind"] | undefined {
   const list = create(ListValueSchema);
   for (const item of json) {
-    const value = valueOf(item, depth);
+    const value = wireValue(item, depth);
     if (value === undefined) return undefined;
     list.values.push(value);
   }
@@ -174,7 +181,7 @@ function structOf(
 ): Value["kind"] | undefined {
   const fields: [string, Value][] = [];
   for (const [key, member] of Object.entries(json)) {
-    const value = valueOf(member, depth);
+    const value = wireValue(member, depth);
     if (value === undefined) return undefined;
     fields.push([key, value]);
   }

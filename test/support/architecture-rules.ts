@@ -35,6 +35,8 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   server: {
     layers: ["engine", "memory", "base", "core", "ports", "gen"],
     packages: [...CONNECT, "@bufbuild/protovalidate"],
+    // It is an edge: it listens itself, and gets everything else through ports.
+    node: true,
   },
   adapters: { layers: ["base", "ports"], packages: ANY, node: true },
   sdk: { layers: ["base", "gen", "app"], packages: CONNECT, node: true },
