@@ -32,6 +32,7 @@ export interface RangeOptions {
  * Guarantees every adapter gives:
  * - `write` is atomic and, once resolved, durable (fsync) and visible to every later read.
  * - Writes are applied in call order; a second call may be made before the first resolves.
+ * - `write` has taken keys and values when it returns; the caller may reuse their memory at once.
  * - After the first failed write every later write rejects with `STORE_FAILED`; nothing is retried. Re-open to recover.
  * - Reads see all resolved writes and may see pending ones.
  * - One process at a time: a second open is refused with `STORE_LOCKED`; a foreign directory with `STORE_FORMAT`.

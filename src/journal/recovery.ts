@@ -1,0 +1,216 @@
+/**
+ * What happens before the journal is used. It reads the commits since the verified point as one unbroken chain, learns
+ * from them where each open run must stand, compares that with the open index and with the runs' own records, and
+ * checks the high-water mark kept outside the store. Whatever does not agree is `DATA_LOSS`, and the journal stays
+ * closed; a journal of a newer format is `STORE_FORMAT`. It changes nothing but the epoch.
+ */
+
+import { keyAfter } from "../base/bytes.ts";
+import { fault, refuse } from "../base/fault.ts";
+import type { RunId } from "../base/ids.ts";
+import type { KeyRange, OrderedStore } from "../ports/store.ts";
+import type { CommitLog } from "./commit-log.ts";
+import { decode } from "./decode.ts";
+import {
+  COMMIT,
+  type CommitRecord,
+  EPOCH,
+  FORMAT,
+  OPEN,
+  VERIFIED,
+  type VerifiedRecord,
+} from "./index-table.ts";
+import {
+  commitKey,
+  metaKey,
+  numberOf,
+  openKey,
+  printKey,
+  rangeOf,
+  runIdAt,
+  runIdOf,
+} from "./keys.ts";
+import type { ExpectedEnd, LoadedRun, RunReader } from "./reader.ts";
+import {
+  checksumOf,
+  damaged,
+  FIRST_LINK,
+  isSameLink,
+  type Link,
+  linkAfter,
+  readRecord,
+} from "./record.ts";
+import type { Message } from "./schema.ts";
+
+/** Version of everything under src/journal; readers refuse a larger one. */
+export const FORMAT_VERSION = 1;
+
+/** Commits per page, and open runs loaded at the same time. */
+const PAGE_COMMITS = 256;
+const PAGE_OPEN_RUNS = 1_000;
+const RUNS_AT_ONCE = 64;
+
+/** What the commits since the verified point say. */
+interface Tail {
+  head: number;
+  link: Link;
+  epoch: number;
+  openRuns: number;
+  /** Where each run without an end stands that any of them changed. */
+  readonly listed: Map<RunId, ExpectedEnd>;
+}
+
+/** Hands out one open run; recovery waits for it. */
+export type OnLoaded = (runId: RunId, run: LoadedRun) => void | Promise<void>;
+
+/** Verifies a journal, brings `log` to its head with a new epoch, and yields its open runs, oldest first. */
+export class Recovery {
+  readonly #store: OrderedStore;
+  readonly #reader: RunReader;
+  readonly #log: CommitLog;
+
+  constructor(store: OrderedStore, reader: RunReader, log: CommitLog) {
+    this.#store = store;
+    this.#reader = reader;
+    this.#log = log;
+  }
+
+  /** `mark` is the high-water mark, undefined when there is none. */
+  async run(mark: bigint | undefined, onLoaded: OnLoaded): Promise<void> {
+    const epoch = (await this.#checkFormat())
+      ? ((await this.#meta("epoch", EPOCH))?.epoch ?? 0)
+      : 0;
+    const verified = (await this.#meta("verified", VERIFIED)) ?? { commit: 0, ...FIRST_LINK };
+    const tail = await this.#readTail(verified, epoch);
+    if (mark !== undefined && tail.head < mark) {
+      damaged(commitKey(tail.head + 1), `commits up to ${mark} had been durable`);
+    }
+    await this.#claim(epoch + 1);
+    this.#log.resume({ head: tail.head, link: tail.link, verified, epoch: epoch + 1 });
+    const found = await this.#loadOpen(tail, onLoaded);
+    for (const runId of tail.listed.keys()) damaged(openKey(runId), "the open run is missing");
+    if (tail.head > 0 && found !== tail.openRuns) {
+      damaged(commitKey(tail.head), `${tail.openRuns} runs were open, ${found} are found`);
+    }
+  }
+
+  /** Whether there is a journal of a format we read; false for an empty store. */
+  async #checkFormat(): Promise<boolean> {
+    const format = await this.#meta("format", FORMAT);
+    if (format === undefined) {
+      const everything = { from: new Uint8Array(0), to: Uint8Array.of(0xff) };
+      const [stray] = await this.#store.range(everything, { limit: 1 });
+      if (stray !== undefined)
+        damaged(metaKey("format"), `it is missing, but ${printKey(stray.key)} is there`);
+      return false;
+    }
+    if (format.version > FORMAT_VERSION) {
+      const found = `journal format ${format.version}`;
+      refuse(
+        fault("STORE_FORMAT", {
+          directory: "the journal",
+          found,
+          expected: `format ${FORMAT_VERSION}`,
+        }),
+      );
+    }
+    return true;
+  }
+
+  async #claim(epoch: number): Promise<void> {
+    const format = this.#log.encodeRecord(metaKey("format"), FORMAT, { version: FORMAT_VERSION });
+    const formatCopy = { key: format.key, value: format.value?.slice() };
+    await this.#store.write([
+      formatCopy,
+      this.#log.encodeRecord(metaKey("epoch"), EPOCH, { epoch }),
+    ]);
+  }
+
+  async #meta<T>(what: "format" | "epoch" | "verified", table: Message<T>): Promise<T | undefined> {
+    const key = metaKey(what);
+    const value = await this.#store.get(key);
+    return value && readRecord(key, value, (reader) => decode(reader, table));
+  }
+
+  async #readTail(verified: VerifiedRecord, epoch: number): Promise<Tail> {
+    const tail: Tail = {
+      head: verified.commit,
+      link: verified,
+      epoch: 0,
+      openRuns: 0,
+      listed: new Map(),
+    };
+    const { to } = rangeOf("commit");
+    for (;;) {
+      const from = commitKey(tail.head + 1);
+      const page = await this.#store.range({ from, to }, { limit: PAGE_COMMITS });
+      for (const { key, value } of page) this.#addCommit(tail, key, value, epoch);
+      if (page.length < PAGE_COMMITS) break;
+    }
+    // The verified point trails the head by design, so there is always a commit after it.
+    if (verified.commit > 0 && tail.head === verified.commit) {
+      damaged(commitKey(tail.head + 1), "the commit is missing");
+    }
+    return tail;
+  }
+
+  #addCommit(tail: Tail, key: Uint8Array, value: Uint8Array, epoch: number): void {
+    const next = tail.head + 1;
+    if (numberOf(key) !== next) damaged(commitKey(next), "the commit is missing");
+    const commit = readRecord(key, value, (reader) => decode(reader, COMMIT));
+    if (!isSameLink(commit, tail.link)) damaged(key, "it does not continue the commit before");
+    if (commit.epoch < tail.epoch || commit.epoch > epoch)
+      damaged(key, `its epoch is ${commit.epoch}`);
+    if (commit.partition !== this.#log.partition)
+      damaged(key, `its partition is ${commit.partition}`);
+    tail.head = next;
+    tail.link = linkAfter(tail.link, checksumOf(value), next);
+    tail.epoch = commit.epoch;
+    tail.openRuns = commit.openRuns;
+    addListed(tail.listed, commit);
+  }
+
+  async #loadOpen(tail: Tail, onLoaded: OnLoaded): Promise<number> {
+    let found = 0;
+    for (let range: KeyRange = rangeOf("open"); ; ) {
+      const page = await this.#store.range(range, { limit: PAGE_OPEN_RUNS });
+      for (let at = 0; at < page.length; at += RUNS_AT_ONCE) {
+        const group = page
+          .slice(at, at + RUNS_AT_ONCE)
+          .map(({ key, value }) => this.#load(tail, key, value));
+        for (const { runId, run } of await Promise.all(group)) {
+          this.#log.adopt(runId, run.position);
+          await onLoaded(runId, run);
+        }
+      }
+      found += page.length;
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE_OPEN_RUNS) return found;
+      range = { from: keyAfter(last.key), to: range.to };
+    }
+  }
+
+  async #load(
+    tail: Tail,
+    key: Uint8Array,
+    value: Uint8Array,
+  ): Promise<{ readonly runId: RunId; readonly run: LoadedRun }> {
+    const runId = runIdOf(key);
+    const noted = readRecord(key, value, (reader) => decode(reader, OPEN));
+    const listed = tail.listed.get(runId);
+    tail.listed.delete(runId);
+    const end = listed ?? { sequence: noted.sequence, link: noted };
+    if (end.sequence === 0) damaged(key, "no commit has events of this run");
+    if (end.sequence < noted.sequence) damaged(key, "it stands past the last commit");
+    return { runId, run: await this.#reader.load(runId, end, true) };
+  }
+}
+
+function addListed(listed: Map<RunId, ExpectedEnd>, commit: CommitRecord): void {
+  const { runIds, firstSequences, counts, crcs } = commit;
+  for (const [at, firstSequence] of firstSequences.entries()) {
+    const sequence = firstSequence + (counts[at] ?? 0) - 1;
+    listed.set(runIdAt(runIds, at), { sequence, crc: crcs[at] });
+  }
+  for (const at of commit.ended) listed.delete(runIdAt(runIds, at));
+}
