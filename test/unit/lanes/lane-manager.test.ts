@@ -294,6 +294,10 @@ describe("overflow", () => {
     expect(bench.statusOf("cpu").queued).toBe(2);
     expect(bench.lanes.poll(1, 10).drop).toEqual([]);
 
+    const half = new Bench([laneConfig("cpu", { concurrency: 2, capacity: 2, overflow })]);
+    for (let n = 0; n < 4; n++) half.offer({ lane: "cpu" });
+    expect(half.lanes.poll(0, 10)).toMatchObject({ start: { length: 2 }, drop: [] });
+
     const idle = new Bench([laneConfig("cpu", { concurrency: 9, capacity: 2, overflow })]);
     for (let n = 0; n < 4; n++) idle.offer({ lane: "cpu" });
     expect(idle.lanes.poll(0, 10)).toMatchObject({ start: { length: 4 }, drop: [] });
@@ -356,7 +360,9 @@ describe("overflow", () => {
     const bench = new Bench([laneConfig("cpu", { concurrency: 1, capacity: 1, overflow })]);
     const task = bench.offer({ lane: "cpu" });
     bench.turn(0);
-    bench.offer({ lane: "cpu" });
+    const [first] = [bench.offer({ lane: "cpu" }), bench.offer({ lane: "cpu" })];
+    expect(bench.lanes.poll(0, 10).drop).toEqual([first]);
+    bench.cancel(first as TaskState);
     retry(task, 1);
     bench.lanes.released(task);
     bench.lanes.change("cpu", { paused: true });
@@ -476,6 +482,15 @@ describe("sessions with scope run", () => {
     const waiting = acceptedRun({ session: "s" });
     expect([begun, waiting].map((run) => lanes.runAccepted(run))).toEqual([true, false]);
     expect(lanes.runEnded(begun)).toBe(waiting);
+  });
+
+  it("lets runs that had begun before a restart go on, even if fewer may begin now", () => {
+    const { lanes } = new Bench([]);
+    const [a, b] = [startedRun({ session: "s" }), startedRun({ session: "s" })];
+    const waiting = acceptedRun({ session: "s" });
+    expect([a, b, waiting].map((run) => lanes.runAccepted(run))).toEqual([true, true, false]);
+    expect(lanes.runEnded(a)).toBeUndefined();
+    expect(lanes.runEnded(b)).toBe(waiting);
   });
 
   it("allows as many runs at once as configured", () => {
