@@ -161,7 +161,7 @@ export class Engine implements EngineApi, ShardListener {
   // ShardListener: everything below is durable.
 
   committed(events: RunEvents, run: RunState, ended: boolean): void {
-    this.#deps.hub.publish(events, ended);
+    this.#deps.hub.publish(events);
     this.#count(events, run);
     if (!ended) return;
     this.#finished.add(run);
@@ -187,6 +187,8 @@ export class Engine implements EngineApi, ShardListener {
       "the store failed; nothing is acknowledged any more",
     );
     this.#dispatcher.close();
+    const { failure } = this.#shard;
+    if (failure !== undefined) this.#deps.hub.stop(failure);
     this.#deps.onFailure(error);
   }
 
@@ -444,7 +446,9 @@ export class Engine implements EngineApi, ShardListener {
     this.#timers.stop();
     this.#shard.setStarting(false);
     await this.#shard.settled();
-    this.#shard.stop(fault("ENGINE_DRAINING", { retryAfterMs: RETRY_AFTER_DRAIN_MS }));
+    const closed = fault("ENGINE_DRAINING", { retryAfterMs: RETRY_AFTER_DRAIN_MS });
+    this.#shard.stop(closed);
+    this.#deps.hub.stop(closed);
     await this.#deps.runtime.close();
     await this.#deps.journal.close();
   }

@@ -61,6 +61,8 @@ interface Options {
   readonly inFlightMax: number;
   /** Most tasks that are not terminal. */
   readonly openTasksMax: number;
+  /** Most events of one run. */
+  readonly historyMax: number;
   /** A snapshot of a run is taken after this many events. */
   readonly snapshotEvery: number;
 }
@@ -70,6 +72,7 @@ export const SHARD_DEFAULTS: Options = {
   batchMax: 2_000,
   inFlightMax: 2,
   openTasksMax: 2_000_000,
+  historyMax: 50_000,
   snapshotEvery: 2_000,
 };
 
@@ -290,7 +293,7 @@ export class Shard {
   #lastAppend: Promise<void> = Promise.resolve();
 
   #decideBatch(): Batch {
-    const batch = newBatch(this.#deps.host.now());
+    const batch = newBatch(Math.floor(this.#deps.host.now()));
     for (let taken = 0; taken < this.#options.batchMax; taken++) {
       const letter = this.#mailbox.shift();
       if (letter === undefined) break;
@@ -339,6 +342,7 @@ export class Shard {
   #advance(batch: Batch, run: RunState): void {
     const context: AdvanceContext = {
       at: batch.at,
+      historyMax: this.#options.historyMax,
       verdictOf: (task) => this.#verdictOf(task),
       emit: (event) => this.#emit(batch, run, event),
       blocked: (task) => {

@@ -5,7 +5,7 @@
 import { expect } from "vitest";
 import { type Fault, faultMessage } from "../../src/base/fault.ts";
 import { parseRunId, type RunId } from "../../src/base/ids.ts";
-import { jsonPayload, type Json, payloadValue } from "../../src/base/payload.ts";
+import { type Json, jsonPayload, payloadValue } from "../../src/base/payload.ts";
 import { compile } from "../../src/core/dag/compile.ts";
 import type { Definition } from "../../src/core/dag/definition.ts";
 import { readDefinition } from "../../src/core/dag/validate.ts";
@@ -49,6 +49,7 @@ export class RunHarness {
   readonly #twin: RunState;
   readonly #verdict: (task: TaskState) => Verdict;
   at = 1_000;
+  historyMax = 50_000;
 
   constructor(spec: Json, options: HarnessOptions = {}) {
     const plan = compile(definitionOf(spec), { hash: "0".repeat(64) });
@@ -97,6 +98,7 @@ export class RunHarness {
   settle(): void {
     advance(this.run, {
       at: this.at,
+      historyMax: this.historyMax,
       verdictOf: this.#verdict,
       emit: (event) => this.#apply(event),
       blocked: (task) => this.blocked.push(task),
@@ -173,5 +175,11 @@ export class RunHarness {
 /** What counts of a state: everything but the agenda, the plan and back references. */
 export function snapshotOf(run: RunState): object {
   const { plan: _plan, agenda: _agenda, tasks, ...rest } = copyRun(run);
-  return { ...rest, tasks: tasks.map(({ run: _run, node, place: _place, ...task }) => ({ ...task, node: node.index })) };
+  return {
+    ...rest,
+    tasks: tasks.map(({ run: _run, node, place: _place, ...task }) => ({
+      ...task,
+      node: node.index,
+    })),
+  };
 }

@@ -18,6 +18,8 @@ import { isTerminalRun, isTerminalTask, type Reason } from "./status.ts";
 /** What `advance` needs from its caller. */
 export interface AdvanceContext {
   readonly at: Instant;
+  /** Most events a run may have; one that has more ends as FAILED. */
+  readonly historyMax: number;
   /** The lane's answer to a task that is ready. */
   readonly verdictOf: (task: TaskState) => Verdict;
   /** Journals the event and evolves the run, before returning. */
@@ -30,6 +32,7 @@ export interface AdvanceContext {
 export function advance(run: RunState, context: AdvanceContext): void {
   const { agenda } = run;
   if (run.status === "PENDING" && run.ending === undefined) return;
+  if (run.sequence > context.historyMax && run.ending === undefined) endBeyondLimit(run, context);
   for (;;) {
     if (agenda.fatal !== undefined) endAfterFailure(run, agenda.fatal, context);
     if (agenda.closing) closeRest(run, context);
@@ -39,7 +42,8 @@ export function advance(run: RunState, context: AdvanceContext): void {
     else break;
   }
   for (const event of completeCollects(run, context.at)) context.emit(event);
-  if (run.open === 0 && run.leases === 0 && !isTerminalRun(run.status)) context.emit(lastEvent(run, context.at));
+  if (run.open === 0 && run.leases === 0 && !isTerminalRun(run.status))
+    context.emit(lastEvent(run, context.at));
 }
 
 function endAfterFailure(run: RunState, task: TaskState, { at, emit }: AdvanceContext): void {
@@ -47,7 +51,28 @@ function endAfterFailure(run: RunState, task: TaskState, { at, emit }: AdvanceCo
   if (run.ending !== undefined) return;
   const reason = task.reason ?? "RUN_FAILED";
   const { message, id } = task;
-  emit({ type: "run_ending", at, ending: "FAILED", reason, message, task: id, graceMs: STOP_GRACE_MS });
+  emit({
+    type: "run_ending",
+    at,
+    ending: "FAILED",
+    reason,
+    message,
+    task: id,
+    graceMs: STOP_GRACE_MS,
+  });
+}
+
+function endBeyondLimit(run: RunState, { at, emit, historyMax }: AdvanceContext): void {
+  if (run.open === 0) return;
+  const message = `the run has more than ${historyMax} events`;
+  emit({
+    type: "run_ending",
+    at,
+    ending: "FAILED",
+    reason: "LIMIT_EXCEEDED",
+    message,
+    graceMs: STOP_GRACE_MS,
+  });
 }
 
 /** Ends every task that an ending run does not wait for. */
@@ -55,11 +80,13 @@ function closeRest(run: RunState, context: AdvanceContext): void {
   run.agenda.closing = false;
   run.agenda.ready.length = 0;
   const cancelled = run.ending?.status === "CANCELLED";
-  const hasStopped = cancelled || run.ending?.reason === "DEADLINE" || run.plan.definition.failFast;
+  const hasStopped = cancelled || run.ending?.task === undefined || run.plan.definition.failFast;
   for (const task of run.tasks) {
     if (isTerminalTask(task.status) || (task.status === "RUNNING" && !hasStopped)) continue;
     if (task.group !== undefined && !hasStopped && task.group.open > 0) continue;
-    context.emit(closingEvent(run, task, cancelled ? "CANCELLED_BY_USER" : "RUN_FAILED", context.at));
+    context.emit(
+      closingEvent(run, task, cancelled ? "CANCELLED_BY_USER" : "RUN_FAILED", context.at),
+    );
   }
 }
 
@@ -126,12 +153,20 @@ function skipReason(run: RunState, task: TaskState): Reason | undefined {
 /** Skipped, and not replaced by a fallback's result. */
 function isBarren(run: RunState, task: TaskState): boolean {
   const { fallback } = task.node;
-  if (fallback !== undefined && isUnsuccessful(task)) return taskOf(run, fallback).status === "SKIPPED";
+  if (fallback !== undefined && isUnsuccessful(task))
+    return taskOf(run, fallback).status === "SKIPPED";
   return task.status === "SKIPPED";
 }
 
 function expressionFailed(task: TaskState, at: Instant, message: string): Event {
-  return { type: "task_failed", at, task: task.id, attempt: task.attempt, reason: "EXPRESSION_ERROR", message };
+  return {
+    type: "task_failed",
+    at,
+    task: task.id,
+    attempt: task.attempt,
+    reason: "EXPRESSION_ERROR",
+    message,
+  };
 }
 
 function expand(run: RunState, task: TaskState, { at, emit }: AdvanceContext): void {
@@ -188,7 +223,8 @@ function offer(task: TaskState, { at, emit, verdictOf, blocked }: AdvanceContext
 function join(run: RunState, { at, emit }: AdvanceContext): void {
   for (const index of run.agenda.joinable.splice(0)) {
     const parent = taskOf(run, index);
-    if (parent.status === "WAITING") emit({ type: "task_completed", at, task: parent.id, attempt: 0 });
+    if (parent.status === "WAITING")
+      emit({ type: "task_completed", at, task: parent.id, attempt: 0 });
   }
 }
 
@@ -207,7 +243,12 @@ function lastEvent(run: RunState, at: Instant): Event {
   }
   const output = runOutput(run);
   if ("problem" in output) {
-    return { type: "run_failed", at, reason: "EXPRESSION_ERROR", message: `output: ${output.problem}` };
+    return {
+      type: "run_failed",
+      at,
+      reason: "EXPRESSION_ERROR",
+      message: `output: ${output.problem}`,
+    };
   }
   return { type: "run_completed", at };
 }

@@ -3,7 +3,13 @@
  * the run. All of it is computed from the state when asked and stored nowhere. Outputs stay JSON text wherever nobody
  * looks inside them.
  */
-import { type Json, NULL_PAYLOAD, type Payload, jsonPayload, payloadText } from "../../base/payload.ts";
+import {
+  type Json,
+  jsonPayload,
+  NULL_PAYLOAD,
+  type Payload,
+  payloadText,
+} from "../../base/payload.ts";
 import type { Evaluated, Scope } from "../dag/expression.ts";
 import type { PlanNode } from "../dag/plan.ts";
 import type { RunState, TaskState } from "./state.ts";
@@ -23,7 +29,8 @@ export function taskOf(run: RunState, index: number): TaskState {
  * `null` for a task that was skipped or failed with `continue`.
  */
 export function outputOf(run: RunState, task: TaskState): Payload {
-  if (task.status === "COMPLETED") return task.group ? groupOutput(run, task) : (task.output ?? NULL_PAYLOAD);
+  if (task.status === "COMPLETED")
+    return task.group ? groupOutput(run, task) : (task.output ?? NULL_PAYLOAD);
   const fallback = task.node.fallback;
   if (fallback !== undefined && task.item === undefined && isUnsuccessful(task)) {
     const stand = taskOf(run, fallback);
@@ -92,7 +99,10 @@ function lookUp(run: RunState, task: TaskState | undefined, name: string): Json 
       return runFacts(run);
     case "tasks":
       return Object.fromEntries(
-        run.plan.nodes.map((node) => [node.task.id, parsed(outputOf(run, taskOf(run, node.index)))]),
+        run.plan.nodes.map((node) => [
+          node.task.id,
+          parsed(outputOf(run, taskOf(run, node.index))),
+        ]),
       );
     default: {
       const index = run.plan.indexOf.get(name);

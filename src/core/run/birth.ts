@@ -9,7 +9,11 @@ import type { Event } from "./message.ts";
 import type { RunState, TaskState } from "./state.ts";
 
 /** The run that a `run_accepted` event brings to life. */
-export function newRun(id: RunId, plan: Plan, event: Extract<Event, { type: "run_accepted" }>): RunState {
+export function newRun(
+  id: RunId,
+  plan: Plan,
+  event: Extract<Event, { type: "run_accepted" }>,
+): RunState {
   const run: RunState = {
     id,
     plan,
@@ -33,7 +37,8 @@ export function newRun(id: RunId, plan: Plan, event: Extract<Event, { type: "run
       closing: false,
     },
   };
-  for (const node of plan.nodes) run.tasks.push(newTask(run, node, node.task.id, undefined, event.at));
+  for (const node of plan.nodes)
+    run.tasks.push(newTask(run, node, node.task.id, undefined, event.at));
   return run;
 }
 

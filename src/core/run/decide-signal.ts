@@ -13,6 +13,8 @@ import { isTerminalRun, isTerminalTask } from "./status.ts";
 
 /** Most signals of one task that its agent has not admitted. */
 export const SIGNALS_UNADMITTED_MAX = 16;
+/** Most signals of all tasks of a run that nobody has admitted. */
+export const SIGNALS_PER_RUN_MAX = 1_000;
 /** Most signals of one task in its life, so that a mailbox cannot grow without end. */
 export const SIGNALS_PER_TASK_MAX = 1_000;
 
@@ -65,11 +67,20 @@ function refusalOf(run: RunState, task: TaskState, { content }: SignalCommand): 
     const limit = waiting >= SIGNALS_UNADMITTED_MAX ? SIGNALS_UNADMITTED_MAX : SIGNALS_PER_TASK_MAX;
     return fault("SIGNAL_MAILBOX_FULL", { runId, taskId: task.id, limit });
   }
+  if (unadmittedOf(run) >= SIGNALS_PER_RUN_MAX) {
+    return fault("SIGNAL_MAILBOX_FULL", { runId, taskId: task.id, limit: SIGNALS_PER_RUN_MAX });
+  }
   if (content.kind !== "collect") return undefined;
   const unknown = content.tasks.find((id) => findTask(run, id) === undefined);
   if (unknown === undefined) return undefined;
   const nearest = nearestName(unknown, run.plan.indexOf.keys());
   return fault("TASK_NOT_FOUND", { runId, taskId: unknown, nearest });
+}
+
+function unadmittedOf(run: RunState): number {
+  let waiting = 0;
+  for (const { mailbox } of run.tasks) waiting += mailbox?.filter(isUnadmitted).length ?? 0;
+  return waiting;
 }
 
 function interruptEvents(
@@ -111,7 +122,8 @@ export function decideReceipt(
   command: Extract<Command, { type: "receipt" }>,
 ): readonly Event[] {
   const entry = task.mailbox?.find((e) => e.signal === command.signal);
-  if (entry === undefined || task.lease !== command.attempt || isTerminalTask(task.status)) return [];
+  if (entry === undefined || task.lease !== command.attempt || isTerminalTask(task.status))
+    return [];
   if (!isUnadmitted(entry) || entry.receipt === command.receipt) return [];
   return [receiptEvent(task, command.at, command.signal, command.receipt)];
 }
@@ -167,13 +179,27 @@ export function decideCollectDeadline(
   const entry = task.mailbox?.find((e) => e.signal === signal);
   if (entry?.content.kind !== "collect" || entry.collected !== undefined) return [];
   return [
-    { type: "signal_collected", at, task: task.id, signal, ...standingOf(run, entry.content.tasks) },
+    {
+      type: "signal_collected",
+      at,
+      task: task.id,
+      signal,
+      ...standingOf(run, entry.content.tasks),
+    },
   ];
 }
 
 /** Receipts for the signals a finished task never admitted. */
 export function expireSignals(task: TaskState, at: number): Event[] {
-  return (task.mailbox ?? []).filter(isUnadmitted).map((entry: MailboxEntry) =>
-    receiptEvent(task, at, entry.signal, "expired", "the task ended before it looked at the signal"),
-  );
+  return (task.mailbox ?? [])
+    .filter(isUnadmitted)
+    .map((entry: MailboxEntry) =>
+      receiptEvent(
+        task,
+        at,
+        entry.signal,
+        "expired",
+        "the task ended before it looked at the signal",
+      ),
+    );
 }

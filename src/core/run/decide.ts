@@ -23,6 +23,9 @@ export function isFault(decision: Decision): decision is Fault {
 
 const NOTHING: readonly Event[] = [];
 
+/** Progress is journaled while the history is shorter than this, so that news never uses up room for facts. */
+export const PROGRESS_HISTORY_MAX = 25_000;
+
 type Interrupt = Extract<SignalContent, { kind: "interrupt" }>;
 
 type RunCommand = Exclude<Command, { type: "accept" }>;
@@ -37,12 +40,15 @@ export function decide(run: RunState, command: RunCommand): Decision {
     case "cancel":
       return decideCancel(run, command);
     case "recover":
-      return run.tasks.filter((task) => task.lease !== 0).map((task) => lostToRestart(task, command.at));
+      return run.tasks
+        .filter((task) => task.lease !== 0)
+        .map((task) => lostToRestart(task, command.at));
     case "timer":
       return decideTimer(run, command);
     default: {
       const task = findTask(run, command.task);
-      if (task === undefined) return fault("TASK_NOT_FOUND", { runId: run.id, taskId: command.task });
+      if (task === undefined)
+        return fault("TASK_NOT_FOUND", { runId: run.id, taskId: command.task });
       return decideTask(run, task, command);
     }
   }
@@ -64,7 +70,7 @@ function decideTask(run: RunState, task: TaskState, command: TaskCommand): Decis
     case "report":
       return decideReport(run, task, command.attempt, command.outcome, at);
     case "progress":
-      return isCurrent(task, command.attempt)
+      return isCurrent(task, command.attempt) && run.sequence < PROGRESS_HISTORY_MAX
         ? [
             {
               type: "task_progress",
@@ -78,7 +84,15 @@ function decideTask(run: RunState, task: TaskState, command: TaskCommand): Decis
         : NOTHING;
     case "checkpoint":
       return isCurrent(task, command.attempt)
-        ? [{ type: "task_checkpointed", at, task: task.id, attempt: task.attempt, data: command.data }]
+        ? [
+            {
+              type: "task_checkpointed",
+              at,
+              task: task.id,
+              attempt: task.attempt,
+              data: command.data,
+            },
+          ]
         : NOTHING;
     case "signal":
       return decideSignal(run, task, command);
@@ -99,7 +113,8 @@ function failed(task: TaskState, at: number, reason: Reason, message: string): E
 }
 
 function decideCancel(run: RunState, command: Extract<Command, { type: "cancel" }>): Decision {
-  if (isTerminalRun(run.status)) return fault("RUN_TERMINAL", { runId: run.id, status: run.status });
+  if (isTerminalRun(run.status))
+    return fault("RUN_TERMINAL", { runId: run.id, status: run.status });
   if (run.ending !== undefined) return NOTHING;
   return [
     {
@@ -143,7 +158,15 @@ function decideReport(
     return [{ type: "task_completed", at, task: task.id, attempt, output: outcome.output }];
   }
   if (interrupt !== undefined) {
-    return [{ type: "task_cancelled", at, task: task.id, reason: "INTERRUPTED", message: interrupt.reason }];
+    return [
+      {
+        type: "task_cancelled",
+        at,
+        task: task.id,
+        reason: "INTERRUPTED",
+        message: interrupt.reason,
+      },
+    ];
   }
   const failure = failureOf(outcome);
   return [afterFailure(run, task, at, failure.reason, failure.message, failure)];
@@ -190,7 +213,13 @@ function lostToRestart(task: TaskState, at: number): Event {
   if (task.status !== "RUNNING") return { type: "lease_ended", at, task: id, attempt: task.lease };
   const interrupt = interruptOf(task);
   if (interrupt !== undefined && interrupt.replaceWith === undefined) {
-    return { type: "task_cancelled", at, task: id, reason: "INTERRUPTED", message: interrupt.reason };
+    return {
+      type: "task_cancelled",
+      at,
+      task: id,
+      reason: "INTERRUPTED",
+      message: interrupt.reason,
+    };
   }
   return {
     type: "task_retrying",

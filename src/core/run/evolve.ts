@@ -57,7 +57,11 @@ function endRun(run: RunState, status: RunStatus, at: Instant): void {
   run.endedAt = at;
 }
 
-function evolveTask(run: RunState, task: TaskState, event: Exclude<TaskEvent, { type: `run_${string}` }>): void {
+function evolveTask(
+  run: RunState,
+  task: TaskState,
+  event: Exclude<TaskEvent, { type: `run_${string}` }>,
+): void {
   const move = MOVE_OF_EVENT[event.type];
   if (move !== undefined) {
     const to = nextStatus(task.status, move);
@@ -195,7 +199,9 @@ function resolveOne(run: RunState, index: number, at: Instant): void {
 
 /** A signal that still waits for its agent. */
 export function isUnadmitted(entry: MailboxEntry): boolean {
-  return entry.receipt === "accepted" || entry.receipt === "queued" || entry.receipt === "delivered";
+  return (
+    entry.receipt === "accepted" || entry.receipt === "queued" || entry.receipt === "delivered"
+  );
 }
 
 function acceptSignal(

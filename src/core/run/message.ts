@@ -19,11 +19,22 @@ export type Outcome =
       /** The agent's own wish for the next attempt. */
       readonly retryAfterMs?: Millis;
     }
-  | { readonly kind: "lost"; readonly reason: "WORKER_LOST" | "HEARTBEAT_LOST"; readonly message: string }
+  | {
+      readonly kind: "lost";
+      readonly reason: "WORKER_LOST" | "HEARTBEAT_LOST";
+      readonly message: string;
+    }
   /** Answered a stop request without a result. */
   | { readonly kind: "stopped" };
 
-export const RECEIPTS = ["accepted", "queued", "delivered", "admitted", "expired", "refused"] as const;
+export const RECEIPTS = [
+  "accepted",
+  "queued",
+  "delivered",
+  "admitted",
+  "expired",
+  "refused",
+] as const;
 /** Where a signal stands. */
 export type Receipt = (typeof RECEIPTS)[number];
 
@@ -104,7 +115,12 @@ export type Command =
       readonly attempt?: number;
       readonly signal?: string;
     }
-  | { readonly type: "cancel"; readonly at: Instant; readonly reason: string; readonly graceMs: Millis }
+  | {
+      readonly type: "cancel";
+      readonly at: Instant;
+      readonly reason: string;
+      readonly graceMs: Millis;
+    }
   | {
       readonly type: "signal";
       readonly at: Instant;
@@ -171,7 +187,12 @@ export type Event =
       /** The lane it was meant for, when overflow redirected it. */
       readonly redirectedFrom?: string;
     }
-  | { readonly type: "task_started"; readonly at: Instant; readonly task: TaskId; readonly attempt: number }
+  | {
+      readonly type: "task_started";
+      readonly at: Instant;
+      readonly task: TaskId;
+      readonly attempt: number;
+    }
   | {
       readonly type: "task_progress";
       readonly at: Instant;
@@ -229,7 +250,12 @@ export type Event =
       /** As for `task_retrying`. */
       readonly stopGraceMs?: Millis;
     }
-  | { readonly type: "task_skipped"; readonly at: Instant; readonly task: TaskId; readonly reason: Reason }
+  | {
+      readonly type: "task_skipped";
+      readonly at: Instant;
+      readonly task: TaskId;
+      readonly reason: Reason;
+    }
   /** A `for_each` list was evaluated; one instance per item follows. */
   | {
       readonly type: "task_expanded";
@@ -238,7 +264,12 @@ export type Event =
       readonly items: readonly Payload[];
     }
   /** Room for suspended tasks (persons, timers): the slot is given back. */
-  | { readonly type: "task_waiting"; readonly at: Instant; readonly task: TaskId; readonly note: string }
+  | {
+      readonly type: "task_waiting";
+      readonly at: Instant;
+      readonly task: TaskId;
+      readonly note: string;
+    }
   | { readonly type: "task_resumed"; readonly at: Instant; readonly task: TaskId }
   /** The agent was asked to stop; `graceMs` later it is forced. */
   | {
@@ -250,7 +281,12 @@ export type Event =
       readonly graceMs: Millis;
     }
   /** A lease that outlived its task's state (cancelled, timed out) is back; its slot is free. */
-  | { readonly type: "lease_ended"; readonly at: Instant; readonly task: TaskId; readonly attempt: number }
+  | {
+      readonly type: "lease_ended";
+      readonly at: Instant;
+      readonly task: TaskId;
+      readonly attempt: number;
+    }
   | {
       readonly type: "signal_accepted";
       readonly at: Instant;
@@ -291,7 +327,12 @@ export type Effect =
       readonly reason: Reason;
       readonly graceMs: Millis;
     }
-  | { readonly type: "deliver"; readonly task: TaskId; readonly attempt: number; readonly signal: string }
+  | {
+      readonly type: "deliver";
+      readonly task: TaskId;
+      readonly attempt: number;
+      readonly signal: string;
+    }
   | {
       readonly type: "arm";
       readonly timer: TimerKind;

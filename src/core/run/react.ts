@@ -25,7 +25,9 @@ export function react(run: RunState, event: Event): readonly Effect[] {
       return [{ type: "dispatch", task: event.task, attempt: event.attempt }];
     case "task_retrying": {
       const due: Effect = { type: "arm", timer: "retry_due", task: event.task, dueAt: event.dueAt };
-      return event.stopGraceMs === undefined ? [due] : [...stop(run, event, event.stopGraceMs), due];
+      return event.stopGraceMs === undefined
+        ? [due]
+        : [...stop(run, event, event.stopGraceMs), due];
     }
     case "task_failed":
     case "task_cancelled":
@@ -122,5 +124,7 @@ function stop(
 
 function deliver(run: RunState, id: string, signal: string): readonly Effect[] {
   const task = find(run, id);
-  return task.status === "RUNNING" ? [{ type: "deliver", task: id, attempt: task.lease, signal }] : NOTHING;
+  return task.status === "RUNNING"
+    ? [{ type: "deliver", task: id, attempt: task.lease, signal }]
+    : NOTHING;
 }

@@ -56,7 +56,11 @@ export function failureOf(outcome: Exclude<Outcome, { kind: "success" }>): Failu
  * @param failures counted failures so far, the latest included (1 after the first).
  * @param seed what the spread hangs on, such as run id, task id and attempt.
  */
-export function backoffMs(policy: RetryPolicy, failures: number, ...seed: (string | number)[]): Millis {
+export function backoffMs(
+  policy: RetryPolicy,
+  failures: number,
+  ...seed: (string | number)[]
+): Millis {
   const doubled = policy.backoffMs * 2 ** Math.min(failures - 1, 40);
   const capped = Math.min(doubled, policy.maxBackoffMs, TIMER_MAX_MS);
   return Math.round(capped * (1 - policy.jitter * hashFraction(...seed)));

@@ -18,7 +18,9 @@ export interface MailboxEntry {
   readonly acceptedAt: Instant;
   receipt: Receipt;
   /** Set when a collect is complete. */
-  collected: { readonly finished: readonly TaskId[]; readonly missing: readonly TaskId[] } | undefined;
+  collected:
+    | { readonly finished: readonly TaskId[]; readonly missing: readonly TaskId[] }
+    | undefined;
 }
 
 /** Instances of a `for_each` task: a contiguous range of the run's tasks. */
@@ -132,7 +134,12 @@ export function findTask(run: RunState, id: TaskId): TaskState | undefined {
   const parentIndex = run.plan.indexOf.get(id.slice(0, bracket));
   const group = parentIndex === undefined ? undefined : run.tasks[parentIndex]?.group;
   const position = Number(id.slice(bracket + 1, -1));
-  if (group === undefined || !Number.isInteger(position) || position < 0 || position >= group.count) {
+  if (
+    group === undefined ||
+    !Number.isInteger(position) ||
+    position < 0 ||
+    position >= group.count
+  ) {
     return undefined;
   }
   const instance = run.tasks[group.first + position];

@@ -50,10 +50,21 @@ export const REASONS = [
 export type Reason = (typeof REASONS)[number];
 
 /** How an agent classifies its own failure. */
-export const FAILURE_CLASSES = ["retryable", "terminal", "throttled", "cancelled", "invalid"] as const;
+export const FAILURE_CLASSES = [
+  "retryable",
+  "terminal",
+  "throttled",
+  "cancelled",
+  "invalid",
+] as const;
 export type FailureClass = (typeof FAILURE_CLASSES)[number];
 
-const TERMINAL_TASKS: ReadonlySet<TaskStatus> = new Set(["COMPLETED", "FAILED", "CANCELLED", "SKIPPED"]);
+const TERMINAL_TASKS: ReadonlySet<TaskStatus> = new Set([
+  "COMPLETED",
+  "FAILED",
+  "CANCELLED",
+  "SKIPPED",
+]);
 const TERMINAL_RUNS: ReadonlySet<RunStatus> = new Set([
   "COMPLETED",
   "FAILED",

@@ -20,7 +20,9 @@ export type TaskMove =
   | "resume";
 
 /** The table. */
-export const TASK_TABLE: Readonly<Record<TaskStatus, Partial<Readonly<Record<TaskMove, TaskStatus>>>>> = {
+export const TASK_TABLE: Readonly<
+  Record<TaskStatus, Partial<Readonly<Record<TaskMove, TaskStatus>>>>
+> = {
   PENDING: {
     schedule: "SCHEDULED",
     expand: "WAITING",

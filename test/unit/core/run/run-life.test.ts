@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { jsonPayload } from "../../../../src/base/payload.ts";
+import { type Json, jsonPayload } from "../../../../src/base/payload.ts";
 import type { Event } from "../../../../src/core/run/message.ts";
 import { RunHarness } from "../../../support/run-harness.ts";
 
@@ -27,7 +27,12 @@ describe("dependencies", () => {
       ],
     });
     run.complete("a");
-    expect(run.statuses()).toEqual({ a: "COMPLETED", b: "SCHEDULED", c: "SCHEDULED", d: "PENDING" });
+    expect(run.statuses()).toEqual({
+      a: "COMPLETED",
+      b: "SCHEDULED",
+      c: "SCHEDULED",
+      d: "PENDING",
+    });
   });
 
   test("the whole story of a chain, event by event", () => {
@@ -102,7 +107,11 @@ describe("conditions", () => {
       ],
     });
     run.complete("a", {});
-    expect(run.task("b")).toMatchObject({ status: "FAILED", reason: "EXPRESSION_ERROR", attempt: 0 });
+    expect(run.task("b")).toMatchObject({
+      status: "FAILED",
+      reason: "EXPRESSION_ERROR",
+      attempt: 0,
+    });
     expect(run.task("b").message).toContain("a.missing");
   });
 });
@@ -112,7 +121,14 @@ describe("for_each", () => {
     name: "fan",
     tasks: [
       { id: "list", agent: "x" },
-      { id: "each", agent: "x", deps: ["list"], for_each: "list.items", on_error: "continue", retry: { max_attempts: 1 } },
+      {
+        id: "each",
+        agent: "x",
+        deps: ["list"],
+        for_each: "list.items",
+        on_error: "continue",
+        retry: { max_attempts: 1 },
+      },
       { id: "join", agent: "x", deps: ["each"] },
     ],
   };
@@ -136,10 +152,15 @@ describe("for_each", () => {
   });
 
   test("item and index-free templates see their item", () => {
-    const run = new RunHarness({
-      name: "fan",
-      tasks: [{ id: "each", agent: "x", for_each: "input.names", input: { hello: "hi {{ item }}" } }],
-    }, { input: { names: ["Ann", "Bob"] } });
+    const run = new RunHarness(
+      {
+        name: "fan",
+        tasks: [
+          { id: "each", agent: "x", for_each: "input.names", input: { hello: "hi {{ item }}" } },
+        ],
+      },
+      { input: { names: ["Ann", "Bob"] } },
+    );
     expect(run.input("each[1]")).toEqual({ hello: "hi Bob" });
   });
 
@@ -153,10 +174,13 @@ describe("for_each", () => {
   });
 
   test("a fatal instance ends the run and its siblings", () => {
-    const run = new RunHarness({
-      name: "fan",
-      tasks: [{ id: "each", agent: "x", for_each: "input", retry: { max_attempts: 1 } }],
-    }, { input: [1, 2, 3] });
+    const run = new RunHarness(
+      {
+        name: "fan",
+        tasks: [{ id: "each", agent: "x", for_each: "input", retry: { max_attempts: 1 } }],
+      },
+      { input: [1, 2, 3] },
+    );
     run.start("each[0]", "each[1]");
     run.report("each[0]", { kind: "failure", failure: "retryable", message: "no" });
     expect(run.statuses()).toEqual({
@@ -194,7 +218,9 @@ describe("retries", () => {
 
   test("non-retryable fails at once, retry-after is honoured", () => {
     const run = new RunHarness(chain);
-    run.start("a").report("a", { kind: "failure", failure: "throttled", message: "", retryAfterMs: 9_000 });
+    run
+      .start("a")
+      .report("a", { kind: "failure", failure: "throttled", message: "", retryAfterMs: 9_000 });
     expect(run.task("a").dueAt).toBe(run.at + 9_000);
     run.at += 9_000;
     run.do({ type: "timer", timer: "retry_due", task: "a" });
@@ -209,10 +235,18 @@ describe("retries", () => {
   });
 
   test("a restart does not use up an attempt, and finished tasks stay finished", () => {
-    const run = new RunHarness({ ...chain, tasks: chain.tasks.map((t) => ({ ...t, retry: { max_attempts: 1 } })) });
+    const run = new RunHarness({
+      ...chain,
+      tasks: chain.tasks.map((t) => ({ ...t, retry: { max_attempts: 1 } })),
+    });
     run.complete("a", 1).start("b");
     run.do({ type: "recover" });
-    expect(run.task("b")).toMatchObject({ status: "RETRYING", reason: "WORKER_LOST", failures: 0, lease: 0 });
+    expect(run.task("b")).toMatchObject({
+      status: "RETRYING",
+      reason: "WORKER_LOST",
+      failures: 0,
+      lease: 0,
+    });
     run.do({ type: "timer", timer: "retry_due", task: "b" });
     run.complete("b");
     expect(run.run.status).toBe("COMPLETED");
@@ -246,11 +280,12 @@ describe("time", () => {
     expect(run.run.leases).toBe(1);
     run.at = run.task("a").dueAt;
     expect(run.do({ type: "timer", timer: "retry_due", task: "a" })).toEqual([]);
-    expect(types(run.do({ type: "report", task: "a", attempt: 1, outcome: { kind: "stopped" } }))).toEqual([
-      "lease_ended:a",
-      "task_scheduled:a",
-    ]);
-    expect(run.effects).toContainEqual(expect.objectContaining({ type: "stop", reason: "TIMED_OUT", attempt: 1 }));
+    expect(
+      types(run.do({ type: "report", task: "a", attempt: 1, outcome: { kind: "stopped" } })),
+    ).toEqual(["lease_ended:a", "task_scheduled:a"]);
+    expect(run.effects).toContainEqual(
+      expect.objectContaining({ type: "stop", reason: "TIMED_OUT", attempt: 1 }),
+    );
   });
 
   test("a task deadline fails it whatever it waits for; a run deadline ends the run", () => {
@@ -267,7 +302,7 @@ describe("time", () => {
 });
 
 describe("on_error", () => {
-  const guarded = (onError: object | string) => ({
+  const guarded = (onError: Json): Json => ({
     name: "guarded",
     tasks: [
       { id: "a", agent: "x", on_error: onError, retry: { max_attempts: 1 } },
@@ -277,7 +312,13 @@ describe("on_error", () => {
   });
 
   test("continue: dependents see null", () => {
-    const run = new RunHarness({ name: "c", tasks: [{ id: "a", agent: "x", on_error: "continue" }, { id: "b", agent: "x", deps: ["a"] }] });
+    const run = new RunHarness({
+      name: "c",
+      tasks: [
+        { id: "a", agent: "x", on_error: "continue" },
+        { id: "b", agent: "x", deps: ["a"] },
+      ],
+    });
     run.fail("a");
     expect(run.input("b")).toEqual({ a: null });
     run.complete("b");
@@ -355,7 +396,9 @@ describe("lanes", () => {
     const one = { name: "l", tasks: [{ id: "a", agent: "x", lane: "io" }] };
     const dropped = new RunHarness(one, { verdict: () => ({ kind: "dropped", lane: "io" }) });
     expect(dropped.task("a")).toMatchObject({ status: "FAILED", reason: "DROPPED" });
-    const sent = new RunHarness(one, { verdict: () => ({ kind: "redirected", lane: "cpu", from: "io" }) });
+    const sent = new RunHarness(one, {
+      verdict: () => ({ kind: "redirected", lane: "cpu", from: "io" }),
+    });
     expect(sent.task("a")).toMatchObject({ status: "SCHEDULED", lane: "cpu" });
     const held = new RunHarness(one, { verdict: () => ({ kind: "blocked", lane: "io" }) });
     expect(held.task("a").status).toBe("PENDING");

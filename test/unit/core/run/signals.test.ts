@@ -12,7 +12,11 @@ const spec = {
   ],
 };
 
-const steer = (text: string): SignalContent => ({ kind: "steer", payload: jsonPayload(null), text });
+const steer = (text: string): SignalContent => ({
+  kind: "steer",
+  payload: jsonPayload(null),
+  text,
+});
 const interrupt = (graceMs = 100, replaceWith?: unknown): SignalContent => ({
   kind: "interrupt",
   reason: "stop it",
@@ -38,7 +42,9 @@ describe("steer", () => {
     run.do({ type: "signal", task: "a", signal: "s1", content: steer("left") });
     const receipt = (kind: "delivered" | "admitted", attempt = 1) =>
       run.do({ type: "receipt", task: "a", attempt, signal: "s1", receipt: kind }).length;
-    expect([receipt("delivered", 7), receipt("delivered"), receipt("delivered")]).toEqual([0, 1, 0]);
+    expect([receipt("delivered", 7), receipt("delivered"), receipt("delivered")]).toEqual([
+      0, 1, 0,
+    ]);
     expect([receipt("admitted"), receipt("delivered"), receipt("admitted")]).toEqual([1, 0, 0]);
   });
 
@@ -51,11 +57,14 @@ describe("steer", () => {
 
   test("sixteen wait, the seventeenth is refused until one is admitted", () => {
     const run = new RunHarness(spec).start("a");
-    for (let n = 0; n < 16; n++) run.do({ type: "signal", task: "a", signal: `s${n}`, content: steer("") });
+    for (let n = 0; n < 16; n++)
+      run.do({ type: "signal", task: "a", signal: `s${n}`, content: steer("") });
     const refusal = run.refused({ type: "signal", task: "a", signal: "more", content: steer("") });
     expect(refusal).toMatchObject({ code: "SIGNAL_MAILBOX_FULL", limit: 16 });
     run.do({ type: "receipt", task: "a", attempt: 1, signal: "s0", receipt: "admitted" });
-    expect(run.do({ type: "signal", task: "a", signal: "more", content: steer("") })).toHaveLength(1);
+    expect(run.do({ type: "signal", task: "a", signal: "more", content: steer("") })).toHaveLength(
+      1,
+    );
   });
 
   test("distinct answers: unknown, finished task, finished run, group; and expiry of what nobody read", () => {
@@ -70,7 +79,9 @@ describe("steer", () => {
     run.complete("b").complete("c");
     expect(refused("a")).toBe("RUN_TERMINAL");
     const fan = new RunHarness({ name: "f", tasks: [{ id: "g", agent: "x", for_each: "[1]" }] });
-    expect(fan.refused({ type: "signal", task: "g", signal: "x", content: steer("") })).toMatchObject({
+    expect(
+      fan.refused({ type: "signal", task: "g", signal: "x", content: steer("") }),
+    ).toMatchObject({
       code: "ARGUMENT_INVALID",
       field: "task_id",
     });
@@ -82,10 +93,19 @@ describe("interrupt", () => {
     const run = new RunHarness(spec).start("a");
     run.do({ type: "signal", task: "a", signal: "i", content: interrupt() });
     expect(run.task("a").status).toBe("RUNNING");
-    expect(run.effects).toContainEqual({ type: "stop", task: "a", attempt: 1, reason: "INTERRUPTED", graceMs: 100 });
+    expect(run.effects).toContainEqual({
+      type: "stop",
+      task: "a",
+      attempt: 1,
+      reason: "INTERRUPTED",
+      graceMs: 100,
+    });
     run.report("a", { kind: "stopped" });
     expect(run.task("a")).toMatchObject({ status: "CANCELLED", reason: "INTERRUPTED" });
-    expect(run.run).toMatchObject({ status: "FAILED", ending: { reason: "INTERRUPTED", task: "a" } });
+    expect(run.run).toMatchObject({
+      status: "FAILED",
+      ending: { reason: "INTERRUPTED", task: "a" },
+    });
   });
 
   test("a result inside the grace still counts", () => {
@@ -117,7 +137,10 @@ describe("interrupt", () => {
 });
 
 describe("collect", () => {
-  const collect = (mode: Extract<SignalContent, { kind: "collect" }>["mode"], deadlineMs?: number): SignalContent => ({
+  const collect = (
+    mode: Extract<SignalContent, { kind: "collect" }>["mode"],
+    deadlineMs?: number,
+  ): SignalContent => ({
     kind: "collect",
     tasks: ["a", "b"],
     mode,
@@ -137,14 +160,22 @@ describe("collect", () => {
     run.do({ type: "signal", task: "judge", signal: "k", content: collect({ kind: "all" }) });
     expect(receipts(run, "judge")).toEqual(["k:queued"]);
     run.complete("b", 2);
-    expect(run.task("judge").mailbox?.[0]?.collected).toEqual({ finished: ["a", "b"], missing: [] });
+    expect(run.task("judge").mailbox?.[0]?.collected).toEqual({
+      finished: ["a", "b"],
+      missing: [],
+    });
     expect(run.effects.at(-1)).toEqual({ type: "deliver", task: "judge", attempt: 1, signal: "k" });
   });
 
   test("any and quorum are satisfied early", () => {
     const run = new RunHarness(gather).start("judge").complete("a", 1);
     run.do({ type: "signal", task: "judge", signal: "any", content: collect({ kind: "any" }) });
-    run.do({ type: "signal", task: "judge", signal: "two", content: collect({ kind: "quorum", count: 2 }) });
+    run.do({
+      type: "signal",
+      task: "judge",
+      signal: "two",
+      content: collect({ kind: "quorum", count: 2 }),
+    });
     expect(run.task("judge").mailbox?.map((e) => e.collected?.missing)).toEqual([["b"], undefined]);
   });
 

@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import type { Event } from "../../../../src/core/run/message.ts";
 import { evolve } from "../../../../src/core/run/evolve.ts";
-import { TASK_STATUSES, isTerminalTask, type TaskStatus } from "../../../../src/core/run/status.ts";
+import type { Event } from "../../../../src/core/run/message.ts";
+import { isTerminalTask, TASK_STATUSES, type TaskStatus } from "../../../../src/core/run/status.ts";
 import {
   MOVE_OF_EVENT,
   nextStatus,
@@ -42,7 +42,9 @@ const EVENT_OF_MOVE: Record<TaskMove, Event> = {
 };
 
 describe("the transition table", () => {
-  const cases = TASK_STATUSES.flatMap((from) => [...new Set(MOVES)].map((move) => ({ from, move })));
+  const cases = TASK_STATUSES.flatMap((from) =>
+    [...new Set(MOVES)].map((move) => ({ from, move })),
+  );
 
   test.each(cases)("$from × $move is what the table says", ({ from, move }) => {
     const { run } = new RunHarness(SPEC);
