@@ -24,12 +24,13 @@ interface Session {
 /** All sessions with open runs. */
 export class Sessions {
   readonly #scope: "run" | "task";
+  /** Runs or tasks of one session at once. */
   readonly #concurrency: number;
   readonly #sessions = new Map<string, Session>();
 
   constructor(config: LanesConfig["session"]) {
     this.#scope = config.scope;
-    this.#concurrency = config.concurrency;
+    this.#concurrency = config.scope === "run" ? 1 : config.concurrency;
   }
 
   /** Notes an accepted run; true when it may begin (or has begun, after a restart), false when it waits. */

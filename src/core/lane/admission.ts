@@ -19,7 +19,12 @@ import {
 export const REDIRECT_HOPS_MAX = 16;
 
 /** Limits of lane settings. */
-export const LANE_LIMITS = { slots: 1_000_000, capacity: 2_000_000, rate: 1_000_000 } as const;
+export const LANE_LIMITS = {
+  slots: 1_000_000,
+  capacity: 10_000_000,
+  rate: 1_000_000_000,
+  dayMs: 86_400_000,
+} as const;
 
 /** Names that address the other kinds of lanes; no named lane may have them. */
 export const LANE_GLOBAL = "global";
@@ -89,7 +94,8 @@ function numberRules(config: LanesConfig): NumberRule[] {
   }
   if (config.order !== undefined) {
     const { agingMs, weights } = config.order;
-    rules.push({ field: "lanes.order.agingMs", value: agingMs, min: 1, max: 86_400_000 });
+    const { dayMs: max } = LANE_LIMITS;
+    rules.push({ field: "lanes.order.agingMs", value: agingMs, min: 1, max, fraction: true });
     for (const [namespace, value] of Object.entries(weights)) {
       const field = `lanes.order.weights[${namespace}]`;
       rules.push({ field, value, min: 0.001, max: 1_000, fraction: true });
@@ -100,10 +106,10 @@ function numberRules(config: LanesConfig): NumberRule[] {
 
 function rateRules(field: string, rate: RateLimit | undefined): NumberRule[] {
   if (rate === undefined) return [];
-  const max = LANE_LIMITS.rate;
+  const { rate: max, dayMs } = LANE_LIMITS;
   return [
     { field: `${field}.limit`, value: rate.limit, min: 1, max },
-    { field: `${field}.perMs`, value: rate.perMs, min: 1, max: 86_400_000 },
+    { field: `${field}.perMs`, value: rate.perMs, min: 1, max: dayMs, fraction: true },
     { field: `${field}.burst`, value: rate.burst, min: 1, max },
   ];
 }

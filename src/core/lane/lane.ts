@@ -52,7 +52,7 @@ export interface LanesConfig {
   readonly session: {
     /** `run`: runs of one session go one at a time. `task`: only its tasks do. */
     readonly scope: "run" | "task";
-    /** Runs (or tasks, whatever they cost) of one session at once. */
+    /** Scope `task` only: tasks of one session at once, whatever they cost. */
     readonly concurrency: number;
   };
   /** Default: {@link LANE_ORDER_DEFAULT}. */

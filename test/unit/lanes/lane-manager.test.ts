@@ -492,13 +492,6 @@ describe("sessions with scope run", () => {
     expect(lanes.runEnded(a)).toBeUndefined();
     expect(lanes.runEnded(b)).toBe(waiting);
   });
-
-  it("allows as many runs at once as configured", () => {
-    const { lanes } = new Bench([], { session: { scope: "run", concurrency: 2 } });
-    const runs = [1, 2, 3].map(() => acceptedRun({ session: "s" }));
-    expect(runs.map((run) => lanes.runAccepted(run))).toEqual([true, true, false]);
-    expect(lanes.runEnded(runs[1] as RunState)).toBe(runs[2]);
-  });
 });
 
 describe("sessions with scope task", () => {
