@@ -88,12 +88,11 @@ export class Listener {
       maxSettings: 32,
       settings: { maxConcurrentStreams: streamsPerConnection, maxHeaderListSize: headerBytes },
     });
-    server.on("request", (request, response) =>
-      handler(
-        request as unknown as http.IncomingMessage,
-        response as unknown as http.ServerResponse,
-      ),
-    );
+    server.on("request", (request, response) => {
+      // The announced limit binds a client only once it has acknowledged it.
+      if (headerSize(request.rawHeaders) > headerBytes) response.writeHead(431).end();
+      else handler(...compatible(request, response));
+    });
     server.on("session", (session) => this.#follow(session));
     server.on("sessionError", (error) => this.#dropped(error));
     return server;
@@ -189,4 +188,16 @@ export class Listener {
   closeIdle(): void {
     if (this.#isClosing) this.#http1.closeIdleConnections();
   }
+}
+
+/** HTTP/2 requests in the shape of HTTP/1 ones, which Node gives them ("compatibility API"). */
+function compatible(
+  request: http2.Http2ServerRequest,
+  response: http2.Http2ServerResponse,
+): Parameters<RequestHandler> {
+  return [request as unknown as http.IncomingMessage, response as unknown as http.ServerResponse];
+}
+
+function headerSize(rawHeaders: readonly string[]): number {
+  return rawHeaders.reduce((sum, text) => sum + text.length, 0);
 }
