@@ -3,14 +3,13 @@
  * assumes that the validator passed the definition and treats what the validator would have refused as a bug. Linear in
  * tasks and edges.
  */
-import { assert, BugError, present } from "../../base/assert.ts";
+import { assert, present } from "../../base/assert.ts";
 import type { Json } from "../../base/payload.ts";
 import type { Millis } from "../../base/time.ts";
 import type { Definition, ExpectedDuration, TaskDefinition } from "./definition.ts";
-import { compileExpression, type Expression } from "./expression.ts";
 import { buildGraph, dependentsOf, depsOf, type Graph, topologicalOrder } from "./graph.ts";
+import { outputTemplate, partsOf } from "./parts.ts";
 import type { Plan, PlanNode } from "./plan.ts";
-import { compileTemplate, type Template } from "./template.ts";
 
 /** What a definition does not say about its plan. */
 export interface CompileOptions {
@@ -48,7 +47,7 @@ export function planOf(
     indexOf,
     order,
     sinks: nodes.filter(isSink).map(({ index }) => index),
-    ...(definition.output === undefined ? {} : { output: template(definition.output) }),
+    ...(definition.output === undefined ? {} : { output: outputTemplate(definition.output) }),
   };
 }
 
@@ -124,28 +123,13 @@ export function planNode(
       ? { fallback: links.indexOf.get(onError.taskId) as number }
       : {}),
     remainingMs,
-    ...(task.when === undefined ? {} : { when: expression(task.when) }),
-    ...(task.forEach === undefined ? {} : { forEach: expression(task.forEach) }),
-    ...(task.input === undefined ? {} : { input: template(task.input) }),
+    ...partsOf(task),
   };
 }
 
 /** Nobody waits for it, except perhaps its own fallback, and it is not a fallback. */
 function isSink({ dependents, fallback, guards }: PlanNode): boolean {
   return guards === undefined && dependents.every((dependent) => dependent === fallback);
-}
-
-function expression(source: string): Expression {
-  const compiled = compileExpression(source);
-  if ("problem" in compiled)
-    throw new BugError(`"${source}" passed validation: ${compiled.problem}`);
-  return compiled;
-}
-
-function template(mapping: Json): Template {
-  const compiled = compileTemplate(mapping);
-  if ("render" in compiled) return compiled;
-  throw new BugError(`a mapping that passed validation does not compile: ${compiled[0]?.problem}`);
 }
 
 /**

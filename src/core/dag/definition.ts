@@ -124,6 +124,10 @@ export const DEFINITION_LIMITS = {
   labels: 32,
   labelBytes: 256,
   attempts: 100,
+  /** Distinct CEL text of a definition: parsing takes a few microseconds per character. */
+  expressionChars: 128 * 1024,
+  /** Problems reported at once; the rest is a number. */
+  violations: 1_000,
   templateOutputBytes: 2 * 1024 * 1024,
 } as const;
 

@@ -1,0 +1,205 @@
+/**
+ * Whether tasks form a graph that can run: ids are unique, dependencies exist, nothing waits for itself, fallbacks make
+ * sense. Reports every problem and carries on with the edges that are sound, so that a typo does not hide a cycle.
+ * Linear in tasks and edges, apart from guesses at what a name was meant to be.
+ */
+import { DEFINITION_LIMITS, type TaskDefinition } from "./definition.ts";
+import { buildGraph, findCycles, type Graph, topologicalOrder } from "./graph.ts";
+import { RESERVED_NAMES } from "./schema.ts";
+import type { Path, Place, Violations } from "./violations.ts";
+
+/** Where a lower-camel path stands in what the author wrote. */
+export type Locate = (path: Path) => Place | undefined;
+
+/** The sound part of the graph. */
+export interface Structure {
+  readonly indexOf: ReadonlyMap<string, number>;
+  readonly graph: Graph;
+  /** Nodes that are neither on a cycle nor behind one. */
+  readonly order: Uint32Array;
+}
+
+/** Checks ids, dependencies, fallbacks and cycles. */
+export function checkStructure(
+  tasks: readonly TaskDefinition[],
+  found: Violations,
+  locate: Locate,
+): Structure {
+  const indexOf = checkIds(tasks, found, locate);
+  const deps = checkDeps(tasks, indexOf, found, locate);
+  const guards = checkFallbacks(tasks, indexOf, found, locate);
+  for (const [fallback, guarded] of guards) {
+    const row = deps[fallback] as number[];
+    if (!row.includes(guarded)) row.push(guarded);
+  }
+  const graph = buildGraph(deps);
+  const constrained = guards.size === 0 ? graph : buildGraph(withFallbackWaits(deps, guards));
+  for (const cycle of findCycles(constrained)) reportCycle(cycle, tasks, guards, found, locate);
+  return { indexOf, graph, order: topologicalOrder(graph) };
+}
+
+function checkIds(
+  tasks: readonly TaskDefinition[],
+  found: Violations,
+  locate: Locate,
+): ReadonlyMap<string, number> {
+  const indexOf = new Map<string, number>();
+  for (const [index, { id }] of tasks.entries()) {
+    if (id === "") continue;
+    const first = indexOf.get(id);
+    if (first === undefined) indexOf.set(id, index);
+    else {
+      found.add(
+        locate(["tasks", index, "id"]),
+        `the id "${id}" is already taken by tasks[${first}]`,
+        "Give every task its own id.",
+      );
+    }
+    if (RESERVED_NAMES.has(id)) {
+      const remedy = "Choose another id; templates and conditions use this name.";
+      found.add(locate(["tasks", index, "id"]), `the id "${id}" is reserved`, remedy);
+    }
+  }
+  return indexOf;
+}
+
+/** Sound dependencies by index. */
+function checkDeps(
+  tasks: readonly TaskDefinition[],
+  indexOf: ReadonlyMap<string, number>,
+  found: Violations,
+  locate: Locate,
+): number[][] {
+  let edges = 0;
+  const deps = tasks.map((task, index) => {
+    const row: number[] = [];
+    const seen = new Set<string>();
+    edges += task.deps.length;
+    for (const [position, id] of task.deps.entries()) {
+      const dep = indexOf.get(id);
+      const refuse = (message: string, remedy: string) =>
+        found.add(locate(["tasks", index, "deps", position]), message, remedy);
+      if (id === "") continue;
+      if (seen.has(id)) refuse(`"${id}" is named twice`, "Name every dependency once.");
+      else if (id === task.id) refuse(`"${id}" depends on itself`, "Remove it.");
+      else if (dep === undefined) {
+        refuse(
+          `no task is called "${id}"`,
+          found.guess(id, indexOf, "Add such a task, or remove the dependency."),
+        );
+      } else row.push(dep);
+      seen.add(id);
+    }
+    return row;
+  });
+  if (edges > DEFINITION_LIMITS.edges) {
+    const message = `${edges} dependencies exceed the limit of ${DEFINITION_LIMITS.edges}`;
+    found.add(locate(["tasks"]), message, "Split the definition into smaller ones.");
+  }
+  return deps;
+}
+
+/** Sound fallbacks: the guarded task by the index of its fallback. */
+function checkFallbacks(
+  tasks: readonly TaskDefinition[],
+  indexOf: ReadonlyMap<string, number>,
+  found: Violations,
+  locate: Locate,
+): Map<number, number> {
+  const guards = new Map<number, number>();
+  for (const [index, task] of tasks.entries()) {
+    if (task.onError.kind !== "fallback") continue;
+    const { taskId } = task.onError;
+    const fallback = indexOf.get(taskId);
+    const target = fallback === undefined ? undefined : tasks[fallback];
+    const problem = fallbackProblem(
+      task,
+      taskId,
+      target,
+      fallback === undefined ? undefined : guards.get(fallback),
+      tasks,
+    );
+    if (problem === undefined) guards.set(fallback as number, index);
+    else {
+      const remedy = problem.remedy ?? found.guess(taskId, indexOf, "Add such a task.");
+      found.add(locate(["tasks", index, "onError"]), problem.message, remedy);
+    }
+  }
+  return guards;
+}
+
+function fallbackProblem(
+  task: TaskDefinition,
+  taskId: string,
+  target: TaskDefinition | undefined,
+  guarded: number | undefined,
+  tasks: readonly TaskDefinition[],
+): { readonly message: string; readonly remedy?: string } | undefined {
+  if (taskId === task.id) {
+    return { message: `"${taskId}" is its own fallback`, remedy: "Name another task." };
+  }
+  if (target === undefined) return { message: `no task is called "${taskId}"` };
+  if (guarded !== undefined) {
+    const message = `"${taskId}" is already the fallback of "${tasks[guarded]?.id}"`;
+    return { message, remedy: "Give every guarded task its own fallback." };
+  }
+  if (task.forEach !== undefined) {
+    return { message: "a for_each task cannot have a fallback", remedy: "Use on_error: continue." };
+  }
+  if (target.forEach !== undefined) {
+    const message = `"${taskId}" is a for_each task, which cannot be a fallback`;
+    return { message, remedy: "Name a plain task." };
+  }
+  if (target.onError.kind === "fallback") {
+    const message = `"${taskId}" has a fallback itself`;
+    return { message, remedy: "Fallbacks do not chain; let it fail or continue." };
+  }
+  return undefined;
+}
+
+/** Who waits for a guarded task waits for its fallback too. */
+function withFallbackWaits(
+  deps: readonly (readonly number[])[],
+  guards: ReadonlyMap<number, number>,
+): number[][] {
+  const fallbackOf = new Map([...guards].map(([fallback, guarded]) => [guarded, fallback]));
+  return deps.map((row, index) => {
+    const waits = row
+      .map((dep) => fallbackOf.get(dep))
+      .filter((fallback) => fallback !== undefined);
+    return [...row, ...waits.filter((fallback) => fallback !== index && !row.includes(fallback))];
+  });
+}
+
+/** Longest cycle printed in full. */
+const CYCLE_SHOWN = 20;
+
+function reportCycle(
+  cycle: readonly number[],
+  tasks: readonly TaskDefinition[],
+  guards: ReadonlyMap<number, number>,
+  found: Violations,
+  locate: Locate,
+): void {
+  const first = cycle[0] as number;
+  const last = cycle.at(-1) as number;
+  const ids = cycle.map((index) => tasks[index]?.id ?? "");
+  const shown =
+    ids.length <= CYCLE_SHOWN
+      ? ids
+      : [
+          ...ids.slice(0, CYCLE_SHOWN - 2),
+          `(${ids.length - CYCLE_SHOWN + 1} more)`,
+          ids.at(-1) as string,
+        ];
+  const position = tasks[first]?.deps.indexOf(tasks[last]?.id ?? "") ?? -1;
+  const guarded = guards.get(first) === last ? last : guards.get(last);
+  const place =
+    position >= 0 || guarded === undefined
+      ? ["tasks", first, "deps", ...(position >= 0 ? [position] : [])]
+      : ["tasks", guarded, "onError"];
+  const remedy = cycle.some((index) => guards.has(index))
+    ? "Break it; a fallback runs after the task it guards and before those that wait for it."
+    : "Remove one of these dependencies.";
+  found.add(locate(place), `tasks wait for each other: ${[...shown, ids[0]].join(" → ")}`, remedy);
+}
