@@ -81,6 +81,8 @@ export class Shard {
   readonly #options: Options;
   readonly #deps: Deps;
   readonly #mailbox = new Deque<Letter>();
+  /** Runs whose session's turn has come. */
+  readonly #turns = new Deque<RunState>();
   readonly #runs = new Map<RunId, RunState>();
   readonly #lastSnapshot = new WeakMap<RunState, number>();
   readonly #storedDefinitions = new Set<string>();
@@ -124,13 +126,12 @@ export class Shard {
     this.#runs.set(run.id, run);
     this.#openTasks += run.open;
     this.#lastSnapshot.set(run, run.sequence);
-    if (lanes.runAccepted(run) && run.status === "PENDING") this.#beginnable.push(run);
+    if (lanes.runAccepted(run) && run.status === "PENDING") this.#turns.push(run);
     for (const task of run.tasks) {
       if (task.lease !== 0) lanes.started(task);
       else if (task.status === "SCHEDULED") lanes.enqueue(task);
     }
   }
-  #beginnable: RunState[] = [];
 
   /** Stops (false) or allows (true) new attempts; everything else goes on. */
   setStarting(isStarting: boolean): void {
@@ -207,7 +208,6 @@ export class Shard {
         if (run.leases > 0) this.#carryOut(batch, run, { type: "recover" });
         else this.#advance(batch, run);
       }
-      for (const run of this.#beginnable.splice(0)) this.#carryOut(batch, run, { type: "begin" });
     });
   }
 
@@ -364,7 +364,7 @@ export class Shard {
   #bury(batch: Batch, run: RunState): void {
     batch.ended.push(run);
     const next = this.#deps.lanes.runEnded(run);
-    if (next !== undefined) this.#carryOut(batch, next, { type: "begin" });
+    if (next !== undefined) this.#turns.push(next);
   }
 
   /** Evolves the run, keeps lanes in step with its states, and notes what to write and to do. */
@@ -393,10 +393,19 @@ export class Shard {
     if (isTerminalTask(task.status) && task.place !== undefined && !hadLease) lanes.remove(task);
   }
 
+  /** Begins runs whose session has come to them; a loop, because such a run may end at once and pass the turn on. */
+  #beginRuns(batch: Batch): void {
+    for (let run = this.#turns.shift(); run !== undefined; run = this.#turns.shift()) {
+      this.#carryOut(batch, run, { type: "begin" });
+    }
+  }
+
   /** Lets the lanes start, give up and take back tasks until nothing moves. */
   #startTasks(batch: Batch): void {
     const { lanes } = this.#deps;
-    while (this.#starting) {
+    for (;;) {
+      this.#beginRuns(batch);
+      if (!this.#starting) return;
       const moves = lanes.poll(batch.at, this.#options.batchMax);
       for (const task of moves.drop) {
         this.#carryOut(batch, task.run, { type: "drop", task: task.id, lane: task.lane });

@@ -120,12 +120,12 @@ describe("for_each", () => {
   const fan = {
     name: "fan",
     tasks: [
-      { id: "list", agent: "x" },
+      { id: "ls", agent: "x" },
       {
         id: "each",
         agent: "x",
-        deps: ["list"],
-        for_each: "list.items",
+        deps: ["ls"],
+        for_each: "ls.items",
         on_error: "continue",
         retry: { max_attempts: 1 },
       },
@@ -135,7 +135,7 @@ describe("for_each", () => {
 
   test("one instance per item, joined in the order of the list, null for a failed one", () => {
     const run = new RunHarness(fan);
-    run.complete("list", { items: [{ n: 1 }, { n: 2 }, { n: 3 }] });
+    run.complete("ls", { items: [{ n: 1 }, { n: 2 }, { n: 3 }] });
     expect(run.task("each").status).toBe("WAITING");
     expect(run.input("each[1]")).toEqual({ n: 2 });
     run.complete("each[2]", "c").fail("each[1]").complete("each[0]", "a");
@@ -146,7 +146,7 @@ describe("for_each", () => {
 
   test("an empty list joins at once", () => {
     const run = new RunHarness(fan);
-    run.complete("list", { items: [] });
+    run.complete("ls", { items: [] });
     expect(run.task("each").status).toBe("COMPLETED");
     expect(run.input("join")).toEqual({ each: [] });
   });
@@ -166,10 +166,10 @@ describe("for_each", () => {
 
   test("something that is no list fails the task, so does a list beyond the limit", () => {
     const run = new RunHarness(fan);
-    run.complete("list", { items: 3 });
+    run.complete("ls", { items: 3 });
     expect(run.task("each")).toMatchObject({ status: "FAILED", reason: "EXPRESSION_ERROR" });
     const big = new RunHarness(fan);
-    big.complete("list", { items: Array.from({ length: 10_001 }, () => 0) });
+    big.complete("ls", { items: Array.from({ length: 10_001 }, () => 0) });
     expect(big.task("each")).toMatchObject({ status: "FAILED", reason: "LIMIT_EXCEEDED" });
   });
 

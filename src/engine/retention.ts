@@ -1,0 +1,53 @@
+/**
+ * Deletes ended runs beyond the retention rules, a little after start and then at intervals. What is deleted is the
+ * journal's matter; this only says when. It never touches an open run and a failure only costs a line in the log.
+ */
+import type { Millis } from "../base/time.ts";
+import type { Host, TimerHandle } from "../ports/host.ts";
+import type { Journal, RetentionRules } from "../ports/journal.ts";
+import type { Logger } from "../ports/telemetry.ts";
+
+interface Deps {
+  readonly host: Host;
+  readonly journal: Pick<Journal, "retain">;
+  readonly log: Logger;
+}
+
+const INTERVAL_MS: Millis = 60_000;
+
+export class Retention {
+  readonly #rules: RetentionRules;
+  readonly #deps: Deps;
+  #timer: TimerHandle | undefined;
+  #sweep: Promise<void> = Promise.resolve();
+  #isStopped = false;
+
+  constructor(rules: RetentionRules, deps: Deps) {
+    this.#rules = rules;
+    this.#deps = deps;
+  }
+
+  start(): void {
+    if (this.#isStopped) return;
+    this.#timer = this.#deps.host.setTimer(INTERVAL_MS, () => {
+      this.#sweep = this.#run().finally(() => this.start());
+    });
+  }
+
+  /** Resolves when no sweep is under way; idempotent, legal before `start`. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    await this.#sweep;
+  }
+
+  async #run(): Promise<void> {
+    const { host, journal, log } = this.#deps;
+    try {
+      const deleted = await journal.retain(this.#rules, host.now());
+      if (deleted > 0) log.info({ deleted }, "deleted ended runs beyond the retention rules");
+    } catch (error) {
+      log.warn({ error }, "retention failed; the next sweep tries again");
+    }
+  }
+}
