@@ -4,11 +4,11 @@ import { describe, expect, test } from "vitest";
 import { FaultError } from "../../src/base/fault.ts";
 import type { Json } from "../../src/base/payload.ts";
 import { environmentTree, variableOf } from "../../src/config/environment.ts";
-import { configurationManual } from "../../src/config/manual.ts";
 import type { ConfigProblem, Source } from "../../src/config/read.ts";
 import { CONFIG_SCHEMA } from "../../src/config/schema.ts";
 import type { Config } from "../../src/config.ts";
 import { resolveConfig } from "../../src/config.ts";
+import { configurationManual } from "../support/config-manual.ts";
 
 const DEFAULTS = { cores: 8, baseDir: "/here", resolvePath: posix.resolve };
 

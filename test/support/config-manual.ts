@@ -2,13 +2,13 @@
  * Prints docs/configuration.md from the table, so that the manual cannot differ from what is read. A test compares
  * the file with this output and `UPDATE_DOCS=1` rewrites it.
  */
-import { unreachable } from "../base/assert.ts";
-import { formatDuration } from "../base/time.ts";
-import { OTHER_VARIABLES, variableOf } from "./environment.ts";
-import type { Field, IntegerField, LeafField, PerCore } from "./field.ts";
-import { keyOf } from "./field.ts";
-import { expectationOf, formatBytes } from "./read.ts";
-import { BUILT_IN_LANES, CONFIG_SCHEMA } from "./schema.ts";
+import { unreachable } from "../../src/base/assert.ts";
+import { formatDuration } from "../../src/base/time.ts";
+import { OTHER_VARIABLES, variableOf } from "../../src/config/environment.ts";
+import type { Field, IntegerField, LeafField, PerCore } from "../../src/config/field.ts";
+import { keyOf } from "../../src/config/field.ts";
+import { expectationOf, formatBytes } from "../../src/config/read.ts";
+import { BUILT_IN_LANES, CONFIG_SCHEMA } from "../../src/config/schema.ts";
 
 const INTRODUCTION = `# Configuration
 
