@@ -13,13 +13,14 @@ export function agentValue(payload: Payload): unknown {
   return "json" in payload ? (JSON.parse(payload.json) as unknown) : payload;
 }
 
-/** Payload of what an agent returned. Throws a `TypeError` for what JSON cannot say. */
+/** Payload of what an agent returned; bytes are copied, because a `Buffer` is a view of memory that is used again.
+ * Throws a `TypeError` for what JSON cannot say. */
 export function outputPayload(value: unknown): Payload {
   if (value === undefined) return NULL_PAYLOAD;
   if (value instanceof Uint8Array) {
-    return { mediaType: "application/octet-stream", bytes: value.slice() };
+    return { mediaType: "application/octet-stream", bytes: new Uint8Array(value) };
   }
-  if (isBinary(value)) return { mediaType: value.mediaType, bytes: value.bytes.slice() };
+  if (isBinary(value)) return { mediaType: value.mediaType, bytes: new Uint8Array(value.bytes) };
   const json = JSON.stringify(value) as string | undefined;
   if (json === undefined) throw new TypeError(`a ${typeof value} is not JSON`);
   return { json };

@@ -2,7 +2,7 @@
  * The agents of the transport suite as plain objects: registered as functions in one test, loaded by plugin threads in
  * another. The file is itself a plugin module, so it imports nothing but types.
  */
-import type { Agent, AgentContext } from "../../src/ports/agent-context.ts";
+import type { Agent, AgentContext } from "../../../src/ports/agent-context.ts";
 
 /** Resolves when the attempt is asked to stop. */
 function stopOf({ signal }: AgentContext): Promise<void> {
