@@ -67,6 +67,10 @@ const PLANTED: Readonly<Record<string, readonly Readonly<Record<string, string>>
       "src/adapters/a.ts": 'import pino from "pino";',
       "src/cli/b.ts": 'import type { Logger } from "pino";',
     },
+    {
+      "src/adapters/a.ts": 'createRequire(import.meta.url)("x/binding.js");',
+      "src/adapters/b.ts": 'const x = require("x");',
+    },
     { "src/adapters/a.ts": 'import "@x/y/z";', "src/adapters/b.ts": 'import "@x/y";' },
   ],
   "there are no import cycles": [
@@ -144,6 +148,10 @@ describe("no rule objects to", () => {
     ["words in regular expressions", `${OPENING}export const r = /["'\`]async Date/.test(x);`],
     ["a quote in a regular expression", `${OPENING}export const r = [/[/"]/, /\\//]; // async`],
     [
+      "a thread that is started by extension",
+      `${OPENING}const e = "ts"; export const u = new URL(\`./b.\${e}\`, import.meta.url);`,
+    ],
+    [
       "a thread that is started from sources and from a build",
       `${OPENING}export const u = new URL(import.meta.url.endsWith(".ts") ? "./b.ts" : "./b.js", import.meta.url);`,
     ],
@@ -156,7 +164,7 @@ describe("no rule objects to", () => {
     const files = world({
       "src/main.ts": `${OPENING}import "./base/a.ts";`,
       "src/base/a.ts": text,
-      ...(text.includes("b.ts") ? { "src/base/b.ts": OPENING } : {}),
+      ...(text.includes("import.meta.url") ? { "src/base/b.ts": OPENING } : {}),
     });
     const found = Object.values(RULES).flatMap((rule) => rule(files));
     expect(found).toEqual([]);

@@ -75,8 +75,7 @@ const AMBIENT_BANS: readonly Ban[] = [
   },
   { pattern: /\bperformance\s*\.\s*(?:now|timeOrigin)\b|\bhrtime\b/, what: "the clock" },
   {
-    pattern:
-      /\b(?:setTimeout|setInterval|setImmediate|queueMicrotask)\b|\bAbortSignal\s*\.\s*timeout\b/,
+    pattern: /\b(?:setTimeout|setInterval|setImmediate)\b|\bAbortSignal\s*\.\s*timeout\b/,
     what: "a timer",
   },
   { pattern: /\bMath\s*\.\s*random\b/, what: "randomness" },
@@ -86,6 +85,7 @@ const AMBIENT_BANS: readonly Ban[] = [
 const PURITY_BANS: readonly Ban[] = [
   ...AMBIENT_BANS,
   { pattern: /\basync\b|\bawait\b|\bPromise\b/, what: "asynchrony" },
+  { pattern: /\bqueueMicrotask\b/, what: "asynchrony" },
   { pattern: /\bDate\b/, what: "Date" },
   { pattern: /\bprocess\s*[.[]/, what: "the process" },
   { pattern: /\bconsole\s*[.[]/, what: "the console" },

@@ -123,6 +123,8 @@ const IMPORT_FORMS = [
   /((?:^|[;}\n])\s*(?:import|export)\b(?:[^;"'`(]|\{[^}]*\})*?\bfrom\s*)["']/g,
   /((?:^|[;}\n])\s*import\s*)["']/g,
   /(\bimport\s*\(\s*)["']/g,
+  /(\brequire\s*\(\s*)["']/g,
+  /(\bcreateRequire\s*\([^)]*\)\s*\(\s*)["']/g,
 ];
 
 function importsOf(text: string, code: string): Import[] {
@@ -145,14 +147,17 @@ function startedFiles(text: string, code: string): string[] {
     .filter((literal) => literal.endsWith(".ts"));
 }
 
-/** The relative paths named by each statement that mentions `import.meta.url`. */
+/** The relative paths named by each statement that mentions `import.meta.url`; `./x.${extension}` names both files. */
 export function moduleUrlLiterals(text: string, code: string): string[][] {
   return [...code.matchAll(/[^;]*\bimport\.meta\.url\b[^;]*/g)].map((statement) =>
-    [...statement[0].matchAll(/(["'])( *)\1/g)]
+    [...statement[0].matchAll(/(["'`])( *)(?:\1|\{)/g)]
       .map(({ index, 2: blank = "" }) => {
         const start = statement.index + index + 1;
         return text.slice(start, start + blank.length);
       })
-      .filter((literal) => /^\.{1,2}\//.test(literal)),
+      .filter((literal) => /^\.{1,2}\//.test(literal))
+      .flatMap((literal) =>
+        literal.endsWith(".$") ? ["ts", "js"].map((end) => literal.slice(0, -1) + end) : [literal],
+      ),
   );
 }
