@@ -118,7 +118,7 @@ type Raw<F> = F extends { kind: "text" | "path" }
         : F extends { kind: "list" }
           ? readonly string[]
           : F extends { kind: "map"; of: infer Of }
-            ? { readonly [name: string]: Value<Of> }
+            ? { readonly [name: string]: Exclude<Value<Of>, undefined> }
             : F extends { kind: "group"; fields: infer Fields }
               ? { readonly [Key in keyof Fields]: Value<Fields[Key]> }
               : F extends { kind: "records"; fields: infer Fields }
