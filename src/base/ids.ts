@@ -17,7 +17,11 @@ export type TaskId = string;
 export const NAME_PATTERN = /^[A-Za-z0-9_.-]{1,128}$/;
 
 /** Keys that must never reach an object literal, because they could touch its prototype. */
-export const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
+export const FORBIDDEN_KEYS: ReadonlySet<string> = new Set([
+  "__proto__",
+  "constructor",
+  "prototype",
+]);
 
 /** Whether `text` may name a task, lane, agent, definition or namespace. */
 export function isName(text: string): boolean {
@@ -39,7 +43,10 @@ export function idempotencyKey(runId: RunId, taskId: TaskId, generation = 0): st
   return `${runId}/${taskId}/${generation}`;
 }
 
-/** The known name closest to `wanted` (Levenshtein distance at most a third of its length), for error messages. */
+/**
+ * The known name closest to `wanted`, for error messages: at most a third of its letters (one at least) are changed,
+ * missing, too many or swapped with their neighbour.
+ */
 export function nearestName(wanted: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(wanted.length / 3)) + 1;
@@ -53,18 +60,24 @@ export function nearestName(wanted: string, known: Iterable<string>): string | u
   return best;
 }
 
-/** Levenshtein distance (two-row dynamic programming); values of `limit` or more are reported as `limit`. */
+/** Optimal string alignment distance (Boytsov 2011, three rows); values of `limit` or more are reported as `limit`. */
 function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit;
+  let before: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, at) => at);
   for (let i = 1; i <= a.length; i++) {
     const row = [i];
     for (let j = 1; j <= b.length; j++) {
-      const cost = a.charCodeAt(i - 1) === b.charCodeAt(j - 1) ? 0 : 1;
-      row.push(
-        Math.min((row[j - 1] ?? 0) + 1, (previous[j] ?? 0) + 1, (previous[j - 1] ?? 0) + cost),
+      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
+      const edited = Math.min(
+        (row[j - 1] ?? 0) + 1,
+        (previous[j] ?? 0) + 1,
+        (previous[j - 1] ?? 0) + cost,
       );
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      row.push(isSwapped ? Math.min(edited, (before[j - 2] ?? 0) + 1) : edited);
     }
+    before = previous;
     previous = row;
   }
   return Math.min(previous[b.length] ?? limit, limit);
