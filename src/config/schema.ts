@@ -18,7 +18,7 @@ const NAME = {
   pattern: /^[A-Za-z0-9_.-]{1,128}$/,
   expects: "letters, digits, `_`, `.`, `-`, at most 128",
 };
-const LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
+const LEVELS = ["debug", "info", "warn", "error"] as const;
 
 const countLimit = <Max extends number>(max: Max, doc: string) =>
   ({ kind: "integer", min: 1, max, default: max, doc }) as const satisfies IntegerField;
