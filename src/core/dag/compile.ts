@@ -7,7 +7,7 @@ import { assert, present } from "../../base/assert.ts";
 import type { Json } from "../../base/payload.ts";
 import type { Millis } from "../../base/time.ts";
 import type { Definition, ExpectedDuration, TaskDefinition } from "./definition.ts";
-import { buildGraph, dependentsOf, depsOf, type Graph, topologicalOrder } from "./graph.ts";
+import { buildGraph, dependentsOf, type Graph, topologicalOrder } from "./graph.ts";
 import { outputTemplate, partsOf } from "./parts.ts";
 import type { Plan, PlanNode } from "./plan.ts";
 
@@ -116,8 +116,8 @@ export function planNode(
   return {
     index,
     task,
-    deps: [...depsOf(graph, index)],
-    dependents: [...dependentsOf(graph, index)],
+    deps: links.deps[index] as readonly number[],
+    dependents: Array.from(dependentsOf(graph, index)),
     ...(guards === undefined ? {} : { guards }),
     ...(onError.kind === "fallback"
       ? { fallback: links.indexOf.get(onError.taskId) as number }
@@ -147,8 +147,8 @@ export function parseCanonical(json: string): Definition {
 
 /** Recursive on the depth of the schema, not of what the author wrote. */
 function sortedKeys(value: Json): Json {
-  if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map(sortedKeys);
+  if (!isContainer(value)) return value;
+  if (Array.isArray(value)) return value.some(isContainer) ? value.map(sortedKeys) : value;
   const source = value as { readonly [key: string]: Json };
   const sorted: { [key: string]: Json } = {};
   for (const key of Object.keys(source).sort()) {
@@ -156,4 +156,8 @@ function sortedKeys(value: Json): Json {
     sorted[key] = key === "input" || key === "output" ? inner : sortedKeys(inner);
   }
   return sorted;
+}
+
+function isContainer(value: Json): boolean {
+  return typeof value === "object" && value !== null;
 }

@@ -7,7 +7,7 @@ import { BugError } from "../../base/assert.ts";
 import type { Json } from "../../base/payload.ts";
 import type { TaskDefinition } from "./definition.ts";
 import { compileExpression, type Expression } from "./expression.ts";
-import { compileTemplate, type Template, type TemplateProblem } from "./template.ts";
+import { compileTemplate, type Template } from "./template.ts";
 
 /** What a plan keeps of a task's parts. */
 export interface TaskParts {
@@ -23,10 +23,11 @@ export interface PartProblem {
   readonly problem: string;
 }
 
-/** Names that one field of a task reads. */
+/** A name that a field of a task reads. */
 export interface Reading {
+  readonly name: string;
+  /** Lower-camel path inside the task of its first use. */
   readonly path: readonly (string | number)[];
-  readonly names: readonly string[];
   /** Whether it may read `item`, given that the task is a `for_each`. */
   readonly item: boolean;
   /** Whether it is evaluated after the task and may read its output. */
@@ -42,29 +43,43 @@ export interface CheckedParts {
 /** Compiles each distinct source once; conditions repeat in generated definitions. */
 export type ExpressionSource = (source: string) => Expression | { readonly problem: string };
 
+const NO_PARTS: TaskParts = {};
+const NOTHING_TO_CHECK: CheckedParts = { readings: [], problems: [] };
+
+/** Most tasks have neither templates nor conditions. An `input` of null is a mapping like any other. */
+function isPlain({ when, forEach, input, memory, compensate }: TaskDefinition): boolean {
+  return input === undefined && (when ?? forEach ?? memory ?? compensate) === undefined;
+}
+
 const known = new WeakMap<TaskDefinition, TaskParts>();
 
 /** Compiles the parts of a task, remembers them when all compile, and says what they read. */
 export function checkParts(task: TaskDefinition, expressionOf: ExpressionSource): CheckedParts {
+  if (isPlain(task)) return NOTHING_TO_CHECK;
   const readings: Reading[] = [];
   const problems: PartProblem[] = [];
   const expression = (path: string, source: string | undefined): Expression | undefined => {
     if (source === undefined) return undefined;
     const compiled = expressionOf(source);
     if ("problem" in compiled) problems.push({ path: [path], problem: compiled.problem });
-    else readings.push({ path: [path], names: compiled.names, item: false, self: false });
-    return "problem" in compiled ? undefined : compiled;
+    else {
+      for (const name of compiled.names) {
+        readings.push({ name, path: [path], item: false, self: false });
+      }
+      return compiled;
+    }
+    return undefined;
   };
   const template = (path: readonly string[], mapping: Json | undefined, self: boolean) => {
     if (mapping === undefined) return undefined;
     const compiled = compileTemplate(mapping);
-    if (!isTemplate(compiled)) {
-      for (const each of compiled)
-        problems.push({ path: [...path, ...each.path], problem: each.problem });
-      return undefined;
+    for (const each of compiled.problems) {
+      problems.push({ path: [...path, ...each.path], problem: each.problem });
     }
-    readings.push({ path, names: compiled.names, item: true, self });
-    return compiled;
+    for (const { name, path: inner } of compiled.uses) {
+      readings.push({ name, path: [...path, ...inner], item: true, self });
+    }
+    return compiled.template;
   };
   const parts = {
     when: expression("when", task.when),
@@ -80,6 +95,7 @@ export function checkParts(task: TaskDefinition, expressionOf: ExpressionSource)
 
 /** The compiled parts of a task of a valid definition. */
 export function partsOf(task: TaskDefinition): TaskParts {
+  if (isPlain(task)) return NO_PARTS;
   const ready = known.get(task);
   if (ready !== undefined) return ready;
   const { problems } = checkParts(task, compileExpression);
@@ -91,14 +107,9 @@ export function partsOf(task: TaskDefinition): TaskParts {
 
 /** Compiles the output mapping of a valid definition. */
 export function outputTemplate(mapping: Json): Template {
-  const compiled = compileTemplate(mapping);
-  if (isTemplate(compiled)) return compiled;
-  throw new BugError(`the output mapping passed validation: ${compiled[0]?.problem}`);
-}
-
-/** Whether compiling a mapping succeeded. */
-export function isTemplate(compiled: Template | readonly TemplateProblem[]): compiled is Template {
-  return "render" in compiled;
+  const { template, problems } = compileTemplate(mapping);
+  if (template !== undefined) return template;
+  throw new BugError(`the output mapping passed validation: ${problems[0]?.problem}`);
 }
 
 function present({

@@ -56,19 +56,51 @@ export function readFields<F extends Fields>(
   found: Violations,
 ): Read<F> {
   const source = asObject(value, place, found) ?? {};
-  const spelled = spelledFields(source, fields, place, found);
+  const nameOf = spellings(fields);
   const read: { [name: string]: unknown } = {};
-  for (const name of Object.keys(fields)) {
-    const field = fields[name] as Field;
-    const key = spelled.get(name);
-    const inner = key === undefined ? undefined : source[key];
-    if (key === undefined || inner === undefined || (inner === null && field.kind !== "json")) {
-      read[name] = absent(name, field, place, found);
+  for (const key of Object.keys(source)) {
+    const inner = source[key] as Json;
+    const name = nameOf.get(key);
+    if (name === undefined) reportUnknown(key, fields, place, found);
+    else if (Object.hasOwn(read, name)) {
+      const message = `"${key}" is the second spelling of the same field`;
+      found.add({ key, parent: place }, message, "Keep one of them.");
     } else {
+      const field = fields[name] as Field;
+      if (inner === null && field.kind !== "json") continue;
       read[name] = readValue(inner, field, { key, parent: place }, found);
     }
   }
+  for (const name of Object.keys(fields)) {
+    if (!Object.hasOwn(read, name)) read[name] = absent(name, fields[name] as Field, place, found);
+  }
   return read as Read<F>;
+}
+
+const spellingsOf = new WeakMap<Fields, ReadonlyMap<string, string>>();
+
+/** Every accepted key and the field it means. */
+function spellings(fields: Fields): ReadonlyMap<string, string> {
+  const ready = spellingsOf.get(fields);
+  if (ready !== undefined) return ready;
+  const names = Object.keys(fields);
+  const made = new Map(
+    names.flatMap((name) => [[name, name] as const, [snakeCase(name), name] as const]),
+  );
+  spellingsOf.set(fields, made);
+  return made;
+}
+
+function reportUnknown(
+  key: string,
+  fields: Fields,
+  place: Place | undefined,
+  found: Violations,
+): void {
+  const names = new Set(Object.keys(fields).map(snakeCase));
+  const all = `Known fields: ${[...names].join(", ")}.`;
+  const remedy = found.guess(snakeCase(key), names, all);
+  found.add({ key, parent: place }, `unknown field "${excerpt(key)}"`, remedy);
 }
 
 function asObject(
@@ -87,39 +119,6 @@ function asObject(
 
 function isObject(value: Json): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** For each field the key it was written with; unknown keys and double spellings are reported. */
-function spelledFields(
-  source: JsonObject,
-  fields: Fields,
-  place: Place | undefined,
-  found: Violations,
-): ReadonlyMap<string, string> {
-  const spelled = new Map<string, string>();
-  for (const key of Object.keys(source)) {
-    const name = key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
-    const known = Object.hasOwn(fields, name) && (key === name || key === snakeCase(name));
-    if (!known) {
-      const names = new Set(Object.keys(fields).map(snakeCase));
-      const all = `Known fields: ${[...names].join(", ")}.`;
-      found.add(
-        { key, parent: place },
-        `unknown field "${excerpt(key)}"`,
-        found.guess(snakeCase(key), names, all),
-      );
-    } else if (spelled.has(name)) {
-      const other = spelled.get(name);
-      found.add(
-        { key, parent: place },
-        `"${key}" and "${other}" are the same field`,
-        "Keep one of them.",
-      );
-    } else {
-      spelled.set(name, key);
-    }
-  }
-  return spelled;
 }
 
 function absent(name: string, field: Field, place: Place | undefined, found: Violations): unknown {
@@ -269,14 +268,11 @@ function readNames(value: Json, max: number, place: Place, found: Violations): r
     return [];
   }
   if (tooMany(value.length, max, "entries", place, found)) return [];
-  const names: string[] = [];
-  for (const [at, name] of (value as readonly Json[]).entries()) {
-    const read = readName(name, (message, remedy) =>
-      found.add({ key: at, parent: place }, message, remedy),
-    );
-    names.push(typeof read === "string" ? read : "");
-  }
-  return names;
+  return (value as readonly Json[]).map((name, at) => {
+    if (typeof name === "string" && isName(name)) return name;
+    readName(name, (message, remedy) => found.add({ key: at, parent: place }, message, remedy));
+    return "";
+  });
 }
 
 function readLabels(value: Json, place: Place, found: Violations): Labels {

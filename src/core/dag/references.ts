@@ -9,6 +9,7 @@ import { depsOf } from "./graph.ts";
 import type { Reading } from "./parts.ts";
 import { RESERVED_NAMES } from "./schema.ts";
 import type { Locate, Structure } from "./structure.ts";
+import type { CompiledTemplate } from "./template.ts";
 import type { Place, Violations } from "./violations.ts";
 
 /** What one task reads, by its index. */
@@ -21,7 +22,7 @@ export interface TaskReadings {
 interface Question {
   readonly reader: number;
   readonly target: number;
-  readonly place: Place | undefined;
+  readonly place: () => Place | undefined;
 }
 
 /** Checks the names that tasks read. */
@@ -37,38 +38,35 @@ export function checkReferences(
     const task = tasks[index] as TaskDefinition;
     const deps = depsOf(structure.graph, index);
     for (const reading of readings) {
-      for (const name of reading.names) {
-        const place = () => locate(["tasks", index, ...reading.path]);
-        if (RESERVED_NAMES.has(name)) {
-          if (name === "item") checkItem(task, reading, place, found);
-          continue;
-        }
-        const target = structure.indexOf.get(name);
-        if (target === undefined) reportUnknown(name, structure, place(), found);
-        else if (target === index) checkSelf(name, reading, place, found);
-        else if (!deps.includes(target)) questions.push({ reader: index, target, place: place() });
-      }
+      const { name, path } = reading;
+      const place = () => locate(["tasks", index, ...path]);
+      const target = structure.indexOf.get(name);
+      if (RESERVED_NAMES.has(name)) {
+        if (name === "item") checkItem(task, reading, place, found);
+      } else if (target === undefined) reportUnknown(name, structure, place(), found);
+      else if (target === index) checkSelf(name, reading, place, found);
+      else if (!deps.includes(target)) questions.push({ reader: index, target, place });
     }
   }
   for (const { reader, target, place } of unreachable(questions, structure)) {
     const name = tasks[target]?.id;
     const message = `"${name}" is not an ancestor of "${tasks[reader]?.id}", so its output may not be there`;
-    found.add(place, message, `Add "${name}" to deps.`);
+    found.add(place(), message, `Add "${name}" to deps.`);
   }
 }
 
-/** Checks the names that the output mapping reads: every task is an ancestor of the end. */
+/** Checks what the output mapping reads: every task is an ancestor of the end. */
 export function checkOutput(
-  names: readonly string[],
+  uses: CompiledTemplate["uses"],
   structure: Structure,
   found: Violations,
   locate: Locate,
 ): void {
-  for (const name of names) {
-    if (name === "item")
-      found.add(locate(["output"]), '"item" exists only in for_each tasks', "Name a task.");
+  for (const { name, path } of uses) {
+    const place = () => locate(["output", ...path]);
+    if (name === "item") found.add(place(), '"item" exists only in for_each tasks', "Name a task.");
     else if (!RESERVED_NAMES.has(name) && !structure.indexOf.has(name)) {
-      reportUnknown(name, structure, locate(["output"]), found);
+      reportUnknown(name, structure, place(), found);
     }
   }
 }

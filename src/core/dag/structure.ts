@@ -71,27 +71,32 @@ function checkDeps(
   locate: Locate,
 ): number[][] {
   let edges = 0;
+  // The last task that named each task, so that one array serves all of them.
+  const namedBy = new Int32Array(tasks.length).fill(-1);
   const deps = tasks.map((task, index) => {
     const row: number[] = [];
-    const seen = new Set<string>();
     edges += task.deps.length;
-    for (const [position, id] of task.deps.entries()) {
-      const dep = indexOf.get(id);
-      const refuse = (message: string, remedy: string) =>
-        found.add(locate(["tasks", index, "deps", position]), message, remedy);
-      if (id === "") continue;
-      if (seen.has(id)) refuse(`"${id}" is named twice`, "Name every dependency once.");
-      else if (id === task.id) refuse(`"${id}" depends on itself`, "Remove it.");
-      else if (dep === undefined) {
-        refuse(
-          `no task is called "${id}"`,
-          found.guess(id, indexOf, "Add such a task, or remove the dependency."),
-        );
-      } else row.push(dep);
-      seen.add(id);
+    for (let position = 0; position < task.deps.length; position++) {
+      const dep = indexOf.get(task.deps[position] as string);
+      if (dep !== undefined && dep !== index && namedBy[dep] !== index) {
+        namedBy[dep] = index;
+        row.push(dep);
+      } else reportDep(index, position, dep);
     }
     return row;
   });
+  function reportDep(index: number, position: number, dep: number | undefined): void {
+    const id = tasks[index]?.deps[position] as string;
+    if (id === "") return;
+    const place = locate(["tasks", index, "deps", position]);
+    if (dep === index) found.add(place, `"${id}" depends on itself`, "Remove it.");
+    else if (dep !== undefined)
+      found.add(place, `"${id}" is named twice`, "Name every dependency once.");
+    else {
+      const remedy = found.guess(id, indexOf, "Add such a task, or remove the dependency.");
+      found.add(place, `no task is called "${id}"`, remedy);
+    }
+  }
   if (edges > DEFINITION_LIMITS.edges) {
     const message = `${edges} dependencies exceed the limit of ${DEFINITION_LIMITS.edges}`;
     found.add(locate(["tasks"]), message, "Split the definition into smaller ones.");

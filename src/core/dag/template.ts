@@ -41,31 +41,44 @@ interface Found {
   readonly parent: Found | undefined;
 }
 
+/** What compiling gives: the template when there is no problem, and what is read in any case. */
+export interface CompiledTemplate {
+  readonly template: Template | undefined;
+  /** Each name once, with the place of its first use. */
+  readonly uses: readonly { readonly name: string; readonly path: readonly (string | number)[] }[];
+  readonly problems: readonly TemplateProblem[];
+}
+
 /** Compiles a mapping: any JSON value whose strings may hold templates. Keys are literal. */
-export function compileTemplate(mapping: Json): Template | readonly TemplateProblem[] {
+export function compileTemplate(mapping: Json): CompiledTemplate {
   const found: Found[] = [{ value: mapping, key: "", parent: undefined }];
   const slots: Slot[] = [];
   const problems: TemplateProblem[] = [];
-  const names = new Set<string>();
+  const uses = new Map<string, Found>();
   // Breadth first: a child's index is its place in `found`, so it is known before the child is compiled.
   for (let at = 0; at < found.length; at++) {
     const self = found[at] as Found;
     const refuse = (problem: string) => problems.push({ problem, path: pathOf(self) });
     const add = (key: string | number, value: Json) => found.push({ value, key, parent: self }) - 1;
-    slots.push(slotOf(self.value, add, refuse, names));
+    const use = (name: string) => uses.has(name) || uses.set(name, self);
+    slots.push(slotOf(self.value, add, refuse, use));
   }
-  if (problems.length > 0) return problems;
   foldConstants(slots, found);
-  return { names: [...names], render: (scope) => render(slots, scope) };
+  const template = { names: [...uses.keys()], render: (scope: Scope) => render(slots, scope) };
+  return {
+    template: problems.length === 0 ? template : undefined,
+    uses: [...uses].map(([name, self]) => ({ name, path: pathOf(self) })),
+    problems,
+  };
 }
 
 function slotOf(
   value: Json,
   add: (key: string | number, value: Json) => number,
   refuse: (problem: string) => void,
-  names: Set<string>,
+  use: (name: string) => void,
 ): Slot {
-  if (typeof value === "string") return textSlot(value, refuse, names);
+  if (typeof value === "string") return textSlot(value, refuse, use);
   if (typeof value !== "object" || value === null) return { kind: "constant", value };
   if (Array.isArray(value)) {
     return { kind: "list", children: value.map((inner: Json, index) => add(index, inner)) };
@@ -98,14 +111,18 @@ function pathOf(self: Found): (string | number)[] {
   return path.reverse();
 }
 
-function textSlot(text: string, refuse: (problem: string) => void, names: Set<string>): Slot {
+function textSlot(
+  text: string,
+  refuse: (problem: string) => void,
+  use: (name: string) => void,
+): Slot {
   if (!text.includes("{{")) return { kind: "constant", value: text };
   const parsed = parsePieces(text);
   if ("problem" in parsed) {
     refuse(parsed.problem);
     return { kind: "constant", value: null };
   }
-  for (const piece of parsed.pieces) if (typeof piece !== "string") names.add(piece.name);
+  for (const piece of parsed.pieces) if (typeof piece !== "string") use(piece.name);
   return { kind: "text", pieces: parsed.pieces };
 }
 

@@ -16,7 +16,7 @@ import {
   type TaskMemory,
 } from "./definition.ts";
 import { compileExpression, type Expression } from "./expression.ts";
-import { checkParts, type ExpressionSource, isTemplate } from "./parts.ts";
+import { checkParts, type ExpressionSource } from "./parts.ts";
 import { type Read, readFields } from "./read-fields.ts";
 import { checkOutput, checkReferences } from "./references.ts";
 import {
@@ -67,7 +67,7 @@ function checkJson(source: Json, found: Violations): void {
     readonly place: Place | undefined;
     readonly depth: number;
   }[] = [];
-  const enter = (value: Json, place: Place | undefined, depth: number) => {
+  const enter = (value: Json | undefined, place: Place | undefined, depth: number) => {
     if (typeof value !== "object" || value === null) return;
     if (depth <= DEFINITION_LIMITS.jsonDepth) open.push({ value, place, depth });
     else
@@ -81,12 +81,13 @@ function checkJson(source: Json, found: Violations): void {
   for (let at = open.pop(); at !== undefined; at = open.pop()) {
     const { value, place, depth } = at;
     if (Array.isArray(value)) {
-      for (const [key, inner] of (value as readonly Json[]).entries()) {
-        if (typeof inner === "object") enter(inner, { key, parent: place }, depth + 1);
+      for (let key = 0; key < value.length; key++) {
+        if (typeof value[key] === "object") enter(value[key], { key, parent: place }, depth + 1);
       }
       continue;
     }
-    for (const [key, inner] of Object.entries(value as { readonly [key: string]: Json })) {
+    for (const key of Object.keys(value)) {
+      const inner = (value as { readonly [key: string]: Json })[key];
       if (FORBIDDEN_KEYS.has(key)) {
         found.add({ key, parent: place }, `the key "${key}" is not allowed`, "Choose another key.");
       }
@@ -108,8 +109,8 @@ function checkDefinition(definition: Definition, found: Violations, locate: Loca
   checkReferences(tasks, structure, readings, found, locate);
   if (definition.output === undefined) return;
   const output = compileTemplate(definition.output);
-  if (isTemplate(output)) return checkOutput(output.names, structure, found, locate);
-  for (const { path, problem } of output)
+  checkOutput(output.uses, structure, found, locate);
+  for (const { path, problem } of output.problems)
     found.add(locate(["output", ...path]), problem, TEMPLATE_REMEDY);
 }
 
@@ -174,8 +175,9 @@ type Defined<T> = {
 };
 
 function defined<T extends object>(source: T): Defined<T> {
-  const kept = Object.entries(source).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(kept) as Defined<T>;
+  const kept: { [key: string]: unknown } = {};
+  for (const key in source) if (source[key] !== undefined) kept[key] = source[key];
+  return kept as Defined<T>;
 }
 
 function definitionOf(read: Read<typeof DOCUMENT_FIELDS>): Definition {
