@@ -1,0 +1,327 @@
+/**
+ * The composition root: builds every part in dependency order from one configuration and stops them in reverse. The
+ * only place that knows which adapter stands behind which port. It has two faces: the daemon with its server, and the
+ * embedded engine of the typed API; both are made of the same parts.
+ */
+import { builtinAgents } from "./adapters/agents/builtin-agents.ts";
+import { FunctionTransport } from "./adapters/agents/function-transport.ts";
+import { PluginTransport } from "./adapters/agents/plugin-transport.ts";
+import { type BusListener, LocalBus } from "./adapters/local-bus.ts";
+import { MemoryDisk, MemoryMark, MemoryStore } from "./adapters/memory-store.ts";
+import { NatsBus } from "./adapters/nats-bus.ts";
+import { openStore } from "./adapters/open-store.ts";
+import { type Log, openLog } from "./adapters/pino-logger.ts";
+import { PromMetrics } from "./adapters/prom-metrics.ts";
+import { SystemHost } from "./adapters/system-host.ts";
+import type { Config } from "./config.ts";
+import type { EngineApi } from "./engine/api.ts";
+import { Engine } from "./engine/engine.ts";
+import { Retention } from "./engine/retention.ts";
+import { BusBridge } from "./events/bridge.ts";
+import { EventHub } from "./events/hub.ts";
+import { StoreJournal } from "./journal/journal.ts";
+import { LaneManager } from "./lanes/lane-manager.ts";
+import type { AgentTransport } from "./ports/agent.ts";
+import type { Agent } from "./ports/agent-context.ts";
+import type { EventBus } from "./ports/bus.ts";
+import type { Mark, OrderedStore } from "./ports/store.ts";
+import { Runtime } from "./runtime/runtime.ts";
+import { createServer } from "./server/server.ts";
+import { eventJson } from "./server/wire-event.ts";
+import { VERSION } from "./version.ts";
+
+/** An engine without a server. */
+export interface EmbeddedEngine {
+  readonly engine: EngineApi;
+  /** Resolves when the store failed and nothing can be acknowledged any more. */
+  readonly failed: Promise<Error>;
+  /** Calls `listener` for committed events whose subject matches (`*` one segment, `>` the rest). */
+  subscribe(pattern: string, listener: BusListener): Promise<() => void>;
+  /** Waits for running attempts as configured, then closes everything. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** A running daemon. */
+export interface Daemon {
+  /** Base address: `http://127.0.0.1:7420`. */
+  readonly address: string;
+  /** Lines a person should see at start. */
+  readonly notices: readonly string[];
+  readonly failed: Promise<Error>;
+  stop(): Promise<void>;
+}
+
+interface OpenedStore {
+  readonly store: OrderedStore;
+  readonly mark: Mark;
+  /** Which store it is, and why when it is not the default. */
+  readonly description: string;
+  readonly notices: readonly string[];
+}
+
+/** Everything but the server, started. */
+interface Parts {
+  readonly host: SystemHost;
+  readonly log: Log;
+  readonly metrics: PromMetrics;
+  readonly engine: Engine;
+  readonly store: OpenedStore;
+  readonly failed: Promise<Error>;
+  /** Publishes committed events to a bus, from where that kind of bus was left. */
+  readonly publishTo: (bus: EventBus) => Promise<void>;
+  /** Closes what was started, in reverse. */
+  close(): Promise<void>;
+}
+
+/** Starts an engine in this process. `agents` are functions of the embedding program. */
+export async function openEmbedded(
+  config: Config,
+  agents: readonly Agent[],
+): Promise<EmbeddedEngine> {
+  const parts = await startParts(config, agents);
+  const bus = new LocalBus({ log: parts.log });
+  let published: Promise<void> | undefined;
+  return {
+    engine: parts.engine,
+    failed: parts.failed,
+    subscribe: async (pattern, listener) => {
+      const leave = bus.subscribe(pattern, listener);
+      published ??= parts.publishTo(bus);
+      await published;
+      return leave;
+    },
+    close: once(async () => {
+      await parts.engine.drain(config.drainTimeoutMs);
+      await parts.close();
+    }),
+  };
+}
+
+/** Starts the daemon and listens. Rejects with the fault of whatever could not start, having closed the rest. */
+export async function startDaemon(config: Config): Promise<Daemon> {
+  const parts = await startParts(config, []);
+  const { engine, host, log, metrics, store } = parts;
+  const server = createServer(
+    {
+      listen: config.listen,
+      allowNonLoopback: config.insecure,
+      limits: {
+        requestBytes: config.limits.requestBytes,
+        headerBytes: config.limits.headerBytes,
+        jsonDepth: config.limits.jsonDepth,
+        streams: config.limits.streams,
+        streamsPerConnection: config.limits.streamsPerConnection,
+      },
+    },
+    {
+      engine,
+      host,
+      info: {
+        version: VERSION,
+        nodeVersion: process.version,
+        store: store.description,
+        startedAt: host.now(),
+      },
+      scrape: () => metrics.scrape(),
+      log: log.child({ module: "server" }),
+    },
+  );
+  try {
+    const { address } = await server.start();
+    log.info({ address, store: store.description, version: VERSION }, "listening");
+    return {
+      address,
+      notices: [...store.notices, ...exposureNotice(config)],
+      failed: parts.failed,
+      stop: once(async () => {
+        server.drain();
+        await engine.drain(config.drainTimeoutMs);
+        await server.stop();
+        await parts.close();
+      }),
+    };
+  } catch (error) {
+    await parts.close();
+    throw error;
+  }
+}
+
+function exposureNotice({ insecure, listen }: Config): readonly string[] {
+  return insecure
+    ? [
+        `anybody who can reach ${listen.host}:${listen.port} can run agents here: nobody is authenticated`,
+      ]
+    : [];
+}
+
+async function startParts(config: Config, agents: readonly Agent[]): Promise<Parts> {
+  const host = new SystemHost();
+  const log = openLog(config.log);
+  const closers: Closer[] = [() => host.close(), () => log.flush()];
+  const close = once(async () => {
+    for (const closer of closers.reverse()) await closer();
+  });
+  try {
+    return await assemble(config, agents, { host, log, closers, close });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+type Closer = () => Promise<void> | void;
+
+interface Base {
+  readonly host: SystemHost;
+  readonly log: Log;
+  readonly closers: Closer[];
+  readonly close: () => Promise<void>;
+}
+
+/** Builds and starts in dependency order; whatever was started is on `closers` before the next part begins. */
+async function assemble(config: Config, agents: readonly Agent[], base: Base): Promise<Parts> {
+  const { host, log, closers, close } = base;
+  const metrics = new PromMetrics();
+  const store = await openConfiguredStore(config);
+  closers.push(async () => {
+    await store.store.close();
+    await store.mark.close();
+  });
+  const journal = new StoreJournal({ store: store.store, mark: store.mark, host });
+  const hub = new EventHub({ bufferBytes: config.limits.watcherBytes }, { journal, metrics });
+  const runtime = new Runtime(
+    {},
+    {
+      host,
+      transports: transportsOf(config, agents, base),
+      log: log.child({ module: "runtime" }),
+      metrics,
+    },
+  );
+  const failure = Promise.withResolvers<Error>();
+  const bridges: BusBridge[] = [];
+  const engine = new Engine(
+    {
+      mailboxMax: config.limits.commands,
+      openTasksMax: config.limits.pendingTasks,
+      historyMax: config.limits.historyEvents,
+      snapshotEvery: config.snapshots.everyEvents,
+    },
+    {
+      host,
+      journal,
+      lanes: new LaneManager(config.lanes),
+      runtime,
+      hub,
+      log: log.child({ module: "engine" }),
+      metrics,
+      onFailure: failure.resolve,
+      onCommit: () => {
+        for (const bridge of bridges) bridge.notify();
+      },
+    },
+  );
+  closers.push(() => engine.stop());
+  await engine.start();
+  const retention = new Retention(config.retention, {
+    host,
+    journal,
+    log: log.child({ module: "retention" }),
+  });
+  retention.start();
+  closers.push(() => retention.stop());
+  const publishTo = async (bus: EventBus): Promise<void> => {
+    const bridge = new BusBridge(
+      { consumer: bus.kind },
+      {
+        journal,
+        bus,
+        host,
+        log: log.child({ module: "bus" }),
+        metrics,
+        encode: eventJson,
+        namespaceOf: async (runId) => (await engine.getRun(runId)).request.namespace,
+      },
+    );
+    await bus.open();
+    bridges.push(bridge);
+    bridge.start();
+    closers.push(async () => {
+      await bridge.stop();
+      await bus.close();
+    });
+  };
+  if (config.bus.kind === "nats") await publishTo(natsBus(config, log));
+  return { host, log, metrics, engine, store, failed: failure.promise, publishTo, close };
+}
+
+function transportsOf(
+  config: Config,
+  agents: readonly Agent[],
+  { host, log }: Base,
+): AgentTransport[] {
+  const functions = new FunctionTransport({}, { host });
+  for (const agent of agents) functions.register(agent);
+  const transports: AgentTransport[] = [functions];
+  if (config.agents.length > 0) {
+    transports.push(
+      new PluginTransport(
+        { directories: config.agents, threads: config.pluginThreads },
+        { host, log: log.child({ module: "plugins" }) },
+      ),
+    );
+  }
+  return [...transports, builtinAgents({ host })];
+}
+
+async function openConfiguredStore(config: Config): Promise<OpenedStore> {
+  if (config.store === "memory") {
+    const disk = new MemoryDisk();
+    return {
+      store: new MemoryStore(disk),
+      mark: new MemoryMark(disk),
+      description: "memory",
+      notices: [],
+    };
+  }
+  const { data: directory, store: engine } = config;
+  const opened = await openStore(directory, { engine, version: VERSION });
+  const { reason } = opened;
+  return {
+    store: opened.store,
+    mark: opened.mark,
+    description: reason === "" ? opened.engine : `${opened.engine} (${reason})`,
+    notices:
+      reason === "" ? [] : [`the store is LevelDB, because RocksDB does not load: ${reason}`],
+  };
+}
+
+function natsBus({ bus }: Config, log: Log): NatsBus {
+  const { passwordEnv, tokenEnv, ...nats } = bus.nats;
+  const secret = (variable: string | undefined): string | undefined =>
+    variable === undefined ? undefined : process.env[variable];
+  return new NatsBus(
+    {
+      ...nats,
+      tls: nats.tls && definedOnly(nats.tls),
+      password: secret(passwordEnv),
+      token: secret(tokenEnv),
+    },
+    { log: log.child({ module: "bus" }) },
+  );
+}
+
+/** An object without the keys whose value is undefined. */
+function definedOnly<T extends object>(of: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  const entries = Object.entries(of).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]?: NonNullable<T[K]> };
+}
+
+/** A function that does its work on the first call and answers every later one with the same promise. */
+function once(run: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => {
+    done ??= run();
+    return done;
+  };
+}
