@@ -44,9 +44,10 @@ export interface Served {
 export function engineOf(methods: Partial<EngineApi>): EngineApi {
   return new Proxy({ readiness: () => ({ ready: true, reason: "" }), ...methods } as EngineApi, {
     get(target, name) {
-      const method = Reflect.get(target, name) as unknown;
-      if (method === undefined) throw new Error(`the engine was asked for ${String(name)}`);
-      return method;
+      const missing = () => {
+        throw new Error(`the engine was asked for ${String(name)}`);
+      };
+      return Reflect.get(target, name) ?? missing;
     },
   });
 }
