@@ -8,9 +8,10 @@
 import { assert } from "../base/assert.ts";
 import { type Fault, FaultError } from "../base/fault.ts";
 import type { RunId } from "../base/ids.ts";
-import type { Event, EventType, RunEvents } from "../core/run/message.ts";
+import type { Event, RunEvents } from "../core/run/message.ts";
 import type { Journal } from "../ports/journal.ts";
 import type { Metrics } from "../ports/telemetry.ts";
+import { isLastEvent } from "./last-event.ts";
 import { Watcher } from "./watcher.ts";
 import { weigh } from "./weight.ts";
 
@@ -37,13 +38,6 @@ export interface RunHead {
 }
 
 const BUFFER_BYTES = 64 * 1024;
-
-/** After one of these a run has no events. */
-const LAST_EVENTS: ReadonlySet<EventType> = new Set([
-  "run_completed",
-  "run_failed",
-  "run_cancelled",
-]);
 
 /** The meeting point of the writer loop and the watchers. */
 export class EventHub {
@@ -102,7 +96,7 @@ export class EventHub {
         for (const item of itemsAfter(page, watcher)) {
           yield item;
           watcher.asks();
-          if (LAST_EVENTS.has(item.event.type)) return;
+          if (isLastEvent(item.event)) return;
           if (watcher.isOver) break;
         }
         if (watcher.isOver) break;

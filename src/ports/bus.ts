@@ -14,11 +14,15 @@ export interface BusMessage {
 }
 
 /**
- * Guarantees: `publish` resolves when the bus has accepted every message in order, and rejects (without having lost
- * order) when it could not; the caller then sends the same messages again. `close` is idempotent.
+ * Guarantees: `publish` resolves when the bus has accepted every message, those of one run in the order given, and
+ * rejects (without having lost that order) when it could not; the caller then opens again and sends the same messages
+ * again. It rejects at once while the bus is not open. `open` resolves at once when it is; it and `close` are
+ * idempotent, and a closed bus stays closed.
  */
 export interface EventBus {
   readonly kind: string;
+  /** Longest body it takes, in bytes of UTF-8, known while open; absent without limit. */
+  readonly bodyMaxBytes?: number;
   open(): Promise<void>;
   publish(messages: readonly BusMessage[]): Promise<void>;
   close(): Promise<void>;

@@ -4,6 +4,7 @@
  * shows them to the event hub and the bus bridge.
  */
 import { assert } from "../../src/base/assert.ts";
+import { fault, refuse } from "../../src/base/fault.ts";
 import type { RunId } from "../../src/base/ids.ts";
 import type { Event, RunEvents } from "../../src/core/run/message.ts";
 import type { CommitPage, Journal } from "../../src/ports/journal.ts";
@@ -57,6 +58,7 @@ export class FakeJournal
   /** Awaited between reading and answering, as a storage thread would; tests put their delays and failures here. */
   pause: (call: "history" | "commitsAfter" | "loadCursor" | "saveCursor") => Promise<void> =
     async () => {};
+  #dropped = 0;
   readonly #events = new Map<RunId, Event[]>();
 
   /** Appends one commit; returns its pages, for whoever has to be told. */
@@ -69,6 +71,11 @@ export class FakeJournal
     });
     this.commits.push(pages);
     return pages;
+  }
+
+  /** Deletes commits up to this one, as retention does. */
+  dropUntil(commit: number): void {
+    this.#dropped = commit;
   }
 
   /** Events a run has so far. */
@@ -88,7 +95,12 @@ export class FakeJournal
 
   async commitsAfter(cursor: bigint | undefined, limit: number): Promise<CommitPage | undefined> {
     assert(limit > 0, "a page needs room");
-    const from = Number(cursor ?? 0n);
+    const from = Number(cursor ?? this.#dropped);
+    if (from < this.#dropped) {
+      refuse(
+        fault("CURSOR_EXPIRED", { runId: "(all)", sequence: from, oldest: this.#dropped + 1 }),
+      );
+    }
     const runs = this.commits.slice(from, from + limit);
     await this.pause("commitsAfter");
     if (runs.length === 0) return undefined;
