@@ -4,6 +4,7 @@
  * embedded engine of the typed API; both are made of the same parts.
  */
 import { builtinAgents } from "./adapters/agents/builtin-agents.ts";
+import { CommandTransport } from "./adapters/agents/command-transport.ts";
 import { FunctionTransport } from "./adapters/agents/function-transport.ts";
 import { PluginTransport } from "./adapters/agents/plugin-transport.ts";
 import { type BusListener, LocalBus } from "./adapters/local-bus.ts";
@@ -268,6 +269,14 @@ function transportsOf(
       new PluginTransport(
         { directories: config.agents, threads: config.pluginThreads },
         { host, log: log.child({ module: "plugins" }) },
+      ),
+    );
+  }
+  if (config.commandAgents.length > 0) {
+    transports.push(
+      new CommandTransport(
+        { agents: config.commandAgents },
+        { host, log: log.child({ module: "commands" }) },
       ),
     );
   }
