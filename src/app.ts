@@ -31,6 +31,9 @@ import { createServer } from "./server/server.ts";
 import { eventJson } from "./server/wire-event.ts";
 import { VERSION } from "./version.ts";
 
+/** At the end, how long the event bus may take for what it has not got; the rest goes out after the next start. */
+const BUS_DRAIN_MS = 1_000;
+
 /** An engine without a server. */
 export interface EmbeddedEngine {
   readonly engine: EngineApi;
@@ -244,12 +247,11 @@ async function assemble(config: Config, agents: readonly Agent[], base: Base): P
         namespaceOf: async (runId) => (await engine.getRun(runId)).request.namespace,
       },
     );
-    await bus.open();
     bridges.push(bridge);
     bridge.start();
     closers.push(async () => {
+      await bridge.drain(BUS_DRAIN_MS);
       await bridge.stop();
-      await bus.close();
     });
   };
   if (config.bus.kind === "nats") await publishTo(natsBus(config, log));
