@@ -94,8 +94,9 @@ class BulkStream {
         if (this.#signal.aborted) throw this.#signal.reason;
         if (this.#failure !== undefined) throw this.#failure;
         if (this.#outbox.isEmpty) return;
-        yield this.#outbox.take();
+        const answers = this.#outbox.take();
         this.#room.open();
+        yield answers;
       }
     } finally {
       this.#isClosed = true;
