@@ -1,0 +1,206 @@
+/**
+ * RocksDB as an {@link OrderedStore}: the engine's side of the storage thread. It copies each batch into one buffer,
+ * hands the buffer over and waits; reads asked in the same turn travel together. Writes are answered in order, and the
+ * first failure, or the thread's death, refuses everything after it.
+ */
+import { Worker } from "node:worker_threads";
+import { Deque } from "../base/deque.ts";
+import { type Fault, FaultError, fault } from "../base/fault.ts";
+import type { Entry, KeyRange, OrderedStore, RangeOptions, Write } from "../ports/store.ts";
+import { directoryBytes } from "./directory-bytes.ts";
+import type { RocksReply, RocksRequest } from "./rocks-thread.ts";
+import { decodeValues, encodeValues, encodeWrites, toEntries } from "./store-frames.ts";
+
+interface Waiting<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: Error) => void;
+}
+
+type Found = readonly (Uint8Array | undefined)[];
+
+/** An {@link OrderedStore} in a directory of RocksDB's. */
+export class RocksStore implements OrderedStore {
+  readonly #directory: string;
+  readonly #worker: Worker;
+  readonly #writes = new Deque<Waiting<void>>();
+  readonly #reads = new Map<number, Waiting<Found>>();
+  #nextId = 0;
+  #gets: { readonly key: Uint8Array; readonly waiting: Waiting<Uint8Array | undefined> }[] = [];
+  #failure: Fault | undefined;
+  #closing: Promise<void> | undefined;
+  #closed: (() => void) | undefined;
+  #isGone = false;
+
+  /** Starts the thread and opens or creates the database. Rejects with `STORE_LOCKED` or `STORE_FAILED`. */
+  static open(directory: string): Promise<RocksStore> {
+    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+    const file = new URL(`./rocks-thread.${extension}`, import.meta.url);
+    const worker = new Worker(file, { name: "goclaw-storage", workerData: { directory } });
+    return new Promise((resolve, reject) => {
+      const fail = (of: Fault): void => {
+        reject(new FaultError(of));
+        void worker.terminate();
+      };
+      worker.once("error", (error) => fail(failed("open", error.message)));
+      worker.once("message", (reply: RocksReply) => {
+        worker.removeAllListeners("error");
+        if (reply.kind === "open") resolve(new RocksStore(directory, worker));
+        else if (reply.kind !== "not_open") fail(failed("open", `the thread said ${reply.kind}`));
+        else if (reply.code === "LEVEL_LOCKED") fail(fault("STORE_LOCKED", { directory }));
+        else fail(failed("open", reply.detail));
+      });
+    });
+  }
+
+  private constructor(directory: string, worker: Worker) {
+    this.#directory = directory;
+    this.#worker = worker;
+    worker.on("message", (reply: RocksReply) => this.#receive(reply));
+    worker.on("error", (error) => this.#fail(failed("write", error.message)));
+    worker.on("exit", () => {
+      this.#isGone = true;
+      this.#fail(failed("write", "the storage thread is gone"));
+      this.#closed?.();
+    });
+  }
+
+  write(batch: readonly Write[]): Promise<void> {
+    if (this.#refuses("write") !== undefined) return this.#refused("write");
+    const frame = encodeWrites(batch);
+    return this.#postWrite({ kind: "write", frame }, [frame]);
+  }
+
+  deleteRange(range: KeyRange): Promise<void> {
+    if (this.#refuses("delete") !== undefined) return this.#refused("delete");
+    return this.#postWrite({ kind: "delete_range", ...copyOf(range) }, []);
+  }
+
+  get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    if (this.#closing !== undefined) return this.#refused("read");
+    if (this.#gets.length === 0) queueMicrotask(() => this.#sendGets());
+    return new Promise((resolve, reject) => {
+      this.#gets.push({ key, waiting: { resolve, reject } });
+    });
+  }
+
+  async range(range: KeyRange, options: RangeOptions = {}): Promise<readonly Entry[]> {
+    if (this.#closing !== undefined) return this.#refused("read");
+    const { limit = 1_000, reverse = false } = options;
+    const copy = copyOf(range);
+    return toEntries(await this.#ask((id) => ({ kind: "range", id, ...copy, limit, reverse })));
+  }
+
+  sizeBytes(): Promise<number> {
+    return this.#closing === undefined ? directoryBytes(this.#directory) : this.#refused("measure");
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= new Promise((resolve) => {
+      this.#sendGets();
+      if (this.#isGone) return resolve();
+      this.#closed = resolve;
+      this.#post({ kind: "close" });
+    });
+    return this.#closing;
+  }
+
+  #refuses(operation: string): Fault | undefined {
+    if (this.#closing !== undefined) return failed(operation, "the store is closed");
+    return this.#failure;
+  }
+
+  #refused(operation: string): Promise<never> {
+    const of = this.#refuses(operation) ?? failed(operation, "the store is closed");
+    return Promise.reject(new FaultError(of));
+  }
+
+  #postWrite(request: RocksRequest, transfer: readonly ArrayBuffer[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#writes.push({ resolve, reject });
+      this.#post(request, transfer);
+    });
+  }
+
+  #sendGets(): void {
+    const gets = this.#gets;
+    if (gets.length === 0) return;
+    this.#gets = [];
+    const keys = encodeValues(gets.map(({ key }) => key));
+    this.#ask((id) => ({ kind: "get", id, keys }), [keys]).then(
+      (found) => {
+        for (const [at, { waiting }] of gets.entries()) waiting.resolve(found[at]);
+      },
+      (error: Error) => {
+        for (const { waiting } of gets) waiting.reject(error);
+      },
+    );
+  }
+
+  #ask(
+    request: (id: number) => RocksRequest,
+    transfer: readonly ArrayBuffer[] = [],
+  ): Promise<Found> {
+    if (this.#isGone) return this.#refused("read");
+    return new Promise((resolve, reject) => {
+      const id = this.#nextId++;
+      this.#reads.set(id, { resolve, reject });
+      this.#post(request(id), transfer);
+    });
+  }
+
+  #post(request: RocksRequest, transfer: readonly ArrayBuffer[] = []): void {
+    this.#worker.postMessage(request, [...transfer]);
+  }
+
+  #receive(reply: RocksReply): void {
+    switch (reply.kind) {
+      case "written":
+        for (let left = reply.count; left > 0; left--) this.#writes.shift()?.resolve();
+        return;
+      case "found":
+        this.#takeRead(reply.id)?.resolve(decodeValues(reply.frame));
+        return;
+      case "not_read":
+        this.#takeRead(reply.id)?.reject(new FaultError(failed("read", reply.detail)));
+        return;
+      case "failed":
+      case "not_open":
+        this.#failWrites(failed("write", reply.detail));
+        return;
+      case "closed":
+        void this.#worker.terminate();
+        return;
+      case "open":
+        return;
+    }
+  }
+
+  #takeRead(id: number): Waiting<Found> | undefined {
+    const waiting = this.#reads.get(id);
+    this.#reads.delete(id);
+    return waiting;
+  }
+
+  #failWrites(of: Fault): void {
+    this.#failure ??= of;
+    const error = new FaultError(this.#failure);
+    for (let next = this.#writes.shift(); next !== undefined; next = this.#writes.shift())
+      next.reject(error);
+  }
+
+  /** The thread is gone: nobody will answer any more. */
+  #fail(of: Fault): void {
+    this.#failWrites(of);
+    for (const waiting of this.#reads.values()) waiting.reject(new FaultError(of));
+    this.#reads.clear();
+  }
+}
+
+/** Views would drag their whole buffer across to the thread. */
+function copyOf(range: KeyRange): KeyRange {
+  return { from: range.from.slice(), to: range.to.slice() };
+}
+
+function failed(operation: string, detail: string): Fault {
+  return fault("STORE_FAILED", { operation, detail });
+}

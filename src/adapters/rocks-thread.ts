@@ -1,0 +1,225 @@
+/**
+ * The storage thread: RocksDB's synced write blocks whoever calls it, so it is called here. The thread takes every
+ * request that waits, answers the reads, and puts all waiting batches into one synced write: many commits, one fsync.
+ * Batches keep their order, and after the first failed write nothing is written any more. It never touches the
+ * engine's memory; buffers come and go by transfer.
+ */
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { type Database, loadRocks, type RocksBinding } from "./rocks-binding.ts";
+import { decodeValues, encodeValues, visitWrites } from "./store-frames.ts";
+
+/** What the engine asks. Writes are answered in order, so they need no id. */
+export type RocksRequest =
+  | { readonly kind: "write"; readonly frame: ArrayBuffer }
+  | { readonly kind: "delete_range"; readonly from: Uint8Array; readonly to: Uint8Array }
+  | { readonly kind: "get"; readonly id: number; readonly keys: ArrayBuffer }
+  | {
+      readonly kind: "range";
+      readonly id: number;
+      readonly from: Uint8Array;
+      readonly to: Uint8Array;
+      readonly limit: number;
+      readonly reverse: boolean;
+    }
+  | { readonly kind: "close" };
+
+/** What the thread answers. */
+export type RocksReply =
+  | { readonly kind: "open" }
+  | { readonly kind: "not_open"; readonly code: string; readonly detail: string }
+  /** The oldest `count` writes are durable. */
+  | { readonly kind: "written"; readonly count: number }
+  /** No write from the oldest waiting one on will ever be made. */
+  | { readonly kind: "failed"; readonly detail: string }
+  | { readonly kind: "found"; readonly id: number; readonly frame: ArrayBuffer }
+  | { readonly kind: "not_read"; readonly id: number; readonly detail: string }
+  | { readonly kind: "closed" };
+
+type WriteRequest = Extract<RocksRequest, { kind: "write" | "delete_range" }>;
+type ReadRequest = Extract<RocksRequest, { kind: "get" | "range" }>;
+
+/** Two levels of memtables below 100 MiB, no compression of young data, no WAL compression (it costs more than it saves). */
+const OPTIONS = {
+  createIfMissing: true,
+  compaction: "level",
+  memtableMemoryBudget: 64 * 1024 * 1024,
+  cacheSize: 32 * 1024 * 1024,
+  compression: false,
+  walCompression: false,
+  parallelism: 2,
+};
+const BUFFERS = { keyEncoding: "buffer", valueEncoding: "buffer", fillCache: true };
+const NO_OPTIONS = {};
+const DELETED_AT_ONCE = 10_000;
+
+/** Serves one database to one port. */
+class RocksThread {
+  readonly #rocks: RocksBinding;
+  readonly #database: Database;
+  readonly #post: (reply: RocksReply, transfer?: readonly ArrayBuffer[]) => void;
+  #failure: string | undefined;
+
+  constructor(
+    rocks: RocksBinding,
+    database: Database,
+    post: (reply: RocksReply, transfer?: readonly ArrayBuffer[]) => void,
+  ) {
+    this.#rocks = rocks;
+    this.#database = database;
+    this.#post = post;
+  }
+
+  /** Serves everything that waits: reads first (they may miss pending writes), then all writes together. */
+  serve(requests: readonly RocksRequest[]): void {
+    const writes: WriteRequest[] = [];
+    for (const request of requests) {
+      if (request.kind === "write" || request.kind === "delete_range") writes.push(request);
+      else if (request.kind !== "close") this.#read(request);
+    }
+    if (writes.length > 0) this.#write(writes);
+    if (requests.at(-1)?.kind === "close") this.#close();
+  }
+
+  #write(writes: readonly WriteRequest[]): void {
+    try {
+      if (this.#failure !== undefined) throw new Error(this.#failure);
+      let merged: ArrayBuffer[] = [];
+      for (const write of writes) {
+        if (write.kind === "write") merged.push(write.frame);
+        else {
+          this.#writeFrames(merged);
+          merged = [];
+          this.#deleteRange(write.from, write.to);
+        }
+      }
+      this.#writeFrames(merged);
+    } catch (error) {
+      this.#failure = detailOf(error);
+      this.#post({ kind: "failed", detail: this.#failure });
+      return;
+    }
+    this.#post({ kind: "written", count: writes.length });
+  }
+
+  #writeFrames(frames: readonly ArrayBuffer[]): void {
+    if (frames.length === 0) return;
+    const rocks = this.#rocks;
+    const batch = rocks.batch_init();
+    for (const frame of frames) {
+      visitWrites(frame, (key, value) => {
+        if (value === undefined) rocks.batch_del(batch, key, NO_OPTIONS);
+        else rocks.batch_put(batch, key, value, NO_OPTIONS);
+      });
+    }
+    rocks.batch_write(this.#database, batch, { sync: true });
+    rocks.batch_clear(batch);
+  }
+
+  /** Key by key in one batch: RocksDB's own range deletion cannot be synced through this package. */
+  #deleteRange(from: Uint8Array, to: Uint8Array): void {
+    const rocks = this.#rocks;
+    const batch = rocks.batch_init();
+    this.#walk(
+      { gte: from, lt: to, values: false },
+      Number.POSITIVE_INFINITY,
+      DELETED_AT_ONCE,
+      (rows) => {
+        for (let at = 0; at < rows.length; at += 2) {
+          rocks.batch_del(batch, rows[at] as Uint8Array, NO_OPTIONS);
+        }
+      },
+    );
+    rocks.batch_write(this.#database, batch, { sync: true });
+    rocks.batch_clear(batch);
+  }
+
+  #read(request: ReadRequest): void {
+    const { id } = request;
+    try {
+      const frame = encodeValues(
+        request.kind === "get" ? this.#get(request) : this.#range(request),
+      );
+      this.#post({ kind: "found", id, frame }, [frame]);
+    } catch (error) {
+      this.#post({ kind: "not_read", id, detail: detailOf(error) });
+    }
+  }
+
+  #get(request: Extract<ReadRequest, { kind: "get" }>): (Uint8Array | undefined)[] {
+    const keys = decodeValues(request.keys).filter((key) => key !== undefined);
+    return this.#rocks.db_get_many_sync(this.#database, keys, BUFFERS);
+  }
+
+  #range(request: Extract<ReadRequest, { kind: "range" }>): Uint8Array[] {
+    const { from, to, limit, reverse } = request;
+    const flat: Uint8Array[] = [];
+    this.#walk({ gte: from, lt: to, reverse, values: true }, limit, limit, (rows) => {
+      for (const row of rows) flat.push(row);
+    });
+    return flat;
+  }
+
+  #walk(
+    options: { gte: Uint8Array; lt: Uint8Array; reverse?: boolean; values: boolean },
+    limit: number,
+    pageSize: number,
+    visit: (rows: readonly Uint8Array[]) => void,
+  ): void {
+    const iterator = this.#rocks.iterator_init(this.#database, { ...BUFFERS, ...options });
+    try {
+      for (let left = limit; left > 0; ) {
+        const { rows, finished } = this.#rocks.iterator_nextv_sync(
+          iterator,
+          Math.min(left, pageSize),
+        );
+        visit(rows);
+        left -= rows.length / 2;
+        if (finished) return;
+      }
+    } finally {
+      this.#rocks.iterator_close(iterator);
+    }
+  }
+
+  #close(): void {
+    this.#rocks.db_close(this.#database, () => this.#post({ kind: "closed" }));
+  }
+}
+
+function detailOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Runs as a worker: opens the directory in `workerData` and serves its port until told to close. */
+function serveParent(): void {
+  const port = parentPort;
+  if (port === null) return;
+  const post = (reply: RocksReply, transfer: readonly ArrayBuffer[] = []): void => {
+    port.postMessage(reply, [...transfer]);
+  };
+  const rocks = loadRocks();
+  const database = rocks.db_init((workerData as { directory: string }).directory);
+  rocks.db_open(database, OPTIONS, (error) => {
+    if (error !== null && error !== undefined) {
+      const { code = "" } = error as { code?: string };
+      post({ kind: "not_open", code, detail: error.message });
+      return;
+    }
+    const thread = new RocksThread(rocks, database, post);
+    port.on("message", (first: RocksRequest) => {
+      const requests = [first];
+      for (
+        let next = receiveMessageOnPort(port);
+        next !== undefined;
+        next = receiveMessageOnPort(port)
+      ) {
+        requests.push(next.message as RocksRequest);
+      }
+      thread.serve(requests);
+      if (requests.at(-1)?.kind === "close") port.removeAllListeners("message");
+    });
+    post({ kind: "open" });
+  });
+}
+
+serveParent();
