@@ -10,7 +10,7 @@ import { PluginTransport } from "./adapters/agents/plugin-transport.ts";
 import { type BusListener, LocalBus } from "./adapters/local-bus.ts";
 import { MemoryDisk, MemoryMark, MemoryStore } from "./adapters/memory-store.ts";
 import { NatsBus } from "./adapters/nats-bus.ts";
-import { openStore } from "./adapters/open-store.ts";
+import { type OpenedStore, openStore } from "./adapters/open-store.ts";
 import { type Log, openLog } from "./adapters/pino-logger.ts";
 import { PromMetrics } from "./adapters/prom-metrics.ts";
 import { SystemHost } from "./adapters/system-host.ts";
@@ -25,7 +25,6 @@ import { LaneManager } from "./lanes/lane-manager.ts";
 import type { AgentTransport } from "./ports/agent.ts";
 import type { Agent } from "./ports/agent-context.ts";
 import type { EventBus } from "./ports/bus.ts";
-import type { Mark, OrderedStore } from "./ports/store.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import { createServer } from "./server/server.ts";
 import { eventJson } from "./server/wire-event.ts";
@@ -55,21 +54,13 @@ export interface Daemon {
   stop(): Promise<void>;
 }
 
-interface OpenedStore {
-  readonly store: OrderedStore;
-  readonly mark: Mark;
-  /** Which store it is, and why when it is not the default. */
-  readonly description: string;
-  readonly notices: readonly string[];
-}
-
 /** Everything but the server, started. */
 interface Parts {
   readonly host: SystemHost;
   readonly log: Log;
   readonly metrics: PromMetrics;
   readonly engine: Engine;
-  readonly store: OpenedStore;
+  readonly store: Pick<OpenedStore, "description" | "notices">;
   readonly failed: Promise<Error>;
   /** Publishes committed events to a bus, from where that kind of bus was left. */
   readonly publishTo: (bus: EventBus) => Promise<void>;
@@ -285,7 +276,8 @@ function transportsOf(
   return [...transports, builtinAgents({ host })];
 }
 
-async function openConfiguredStore(config: Config): Promise<OpenedStore> {
+/** A store in memory is as good as a directory that nobody keeps. */
+async function openConfiguredStore(config: Config): Promise<Omit<OpenedStore, "engine">> {
   if (config.store === "memory") {
     const disk = new MemoryDisk();
     return {
@@ -295,16 +287,7 @@ async function openConfiguredStore(config: Config): Promise<OpenedStore> {
       notices: [],
     };
   }
-  const { data: directory, store: engine } = config;
-  const opened = await openStore(directory, { engine, version: VERSION });
-  const { reason } = opened;
-  return {
-    store: opened.store,
-    mark: opened.mark,
-    description: reason === "" ? opened.engine : `${opened.engine} (${reason})`,
-    notices:
-      reason === "" ? [] : [`the store is LevelDB, because RocksDB does not load: ${reason}`],
-  };
+  return openStore(config.data, { engine: config.store, version: VERSION });
 }
 
 function natsBus({ bus }: Config, log: Log): NatsBus {
