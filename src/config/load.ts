@@ -5,7 +5,7 @@
  */
 import { readFileSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { readDefinitionText } from "../adapters/definition-file.ts";
 import type { Violation } from "../base/fault.ts";
 import { FaultError, fault } from "../base/fault.ts";
@@ -43,7 +43,7 @@ export const CONFIG_FILES = ["goclaw.yaml", "goclaw.yml", "goclaw.json"] as cons
 export function loadConfig(request: ConfigRequest): Config {
   const { workingDir } = request;
   const file = configFile(request);
-  const fileSource = file === undefined ? [] : [readSource(file)];
+  const fileSource = file === undefined ? [] : [readSource(file, shortName(workingDir, file))];
   const sources = [
     ...defaultAgents(request.baseDir),
     ...fileSource,
@@ -65,18 +65,24 @@ function configFile({ file, baseDir, workingDir, environment }: ConfigRequest): 
   return CONFIG_FILES.map((name) => join(baseDir, name)).find((path) => isA("file", path));
 }
 
-function readSource(path: string): Source {
-  const read = readDefinitionText(readText(path), { fileName: path });
-  if ("violations" in read) throw invalid(path, read.violations);
-  return { name: path, tree: read.value, baseDir: dirname(path), position: read.position };
+/** A path as people would write it from where they are. */
+function shortName(workingDir: string, path: string): string {
+  const short = relative(workingDir, path);
+  return short.startsWith("..") ? path : short;
 }
 
-function readText(path: string): string {
+function readSource(path: string, name: string): Source {
+  const read = readDefinitionText(readText(path, name), { fileName: name });
+  if ("violations" in read) throw invalid(name, read.violations);
+  return { name, tree: read.value, baseDir: dirname(path), position: read.position };
+}
+
+function readText(path: string, name: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    throw invalid(path, [
+    throw invalid(name, [
       {
         field: "",
         message: `cannot be read: ${message}`,

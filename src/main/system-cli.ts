@@ -59,10 +59,10 @@ function systemTerminal(): Terminal {
     interactive,
     colour: interactive && !env.NO_COLOR,
     get columns() {
-      return stdout.columns ?? 100;
+      return stdout.columns || 100;
     },
     get rows() {
-      return stdout.rows ?? 24;
+      return stdout.rows || 24;
     },
     readInput: () => text(stdin),
   };
