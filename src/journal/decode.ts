@@ -80,8 +80,9 @@ function zeroOf(kind: Kind): unknown {
       return [];
     case "map":
       return {};
-    case "word":
     case "bytes":
+      return new Uint8Array(0);
+    case "word":
     case "payload":
     case "message":
     case "union":

@@ -39,7 +39,8 @@ function encodeFields(writer: ByteWriter, table: Table, bag: Bag): void {
 }
 
 function isZero(value: unknown): boolean {
-  return value === 0 ? !Object.is(value, -0) : value === "" || value === false;
+  if (value === 0) return !Object.is(value, -0);
+  return value === "" || value === false || (value instanceof Uint8Array && value.length === 0);
 }
 
 function encodeField(writer: ByteWriter, spec: NamedField, value: unknown): void {
