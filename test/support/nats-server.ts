@@ -6,10 +6,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { present } from "../../src/base/assert.ts";
 
+const FIRST_PORT = 10_000;
+const PORTS = 20_000;
 const PATHS = [...(process.env.PATH ?? "").split(":"), "/usr/sbin", "/usr/local/sbin"];
 
 function findProgram(): string {
@@ -28,16 +31,17 @@ export class NatsServer {
   readonly #directory: string;
   readonly #options: NatsServerOptions;
   #process: ChildProcess | undefined;
-  /** -1 lets the server choose. */
-  #port = -1;
+  readonly #port: number;
 
-  private constructor(directory: string, options: NatsServerOptions) {
+  private constructor(directory: string, port: number, options: NatsServerOptions) {
     this.#directory = directory;
+    this.#port = port;
     this.#options = options;
   }
 
   static async start(options: NatsServerOptions = {}): Promise<NatsServer> {
-    const server = new NatsServer(await mkdtemp(join(tmpdir(), "goclaw-nats-")), options);
+    const directory = await mkdtemp(join(tmpdir(), "goclaw-nats-"));
+    const server = new NatsServer(directory, await freePort(), options);
     await server.start();
     return server;
   }
@@ -56,7 +60,7 @@ export class NatsServer {
       { stdio: ["ignore", "ignore", "pipe"] },
     );
     this.#process = child;
-    this.#port = await portOf(child);
+    await untilReady(child);
     child.stderr?.resume();
   }
 
@@ -81,15 +85,31 @@ export class NatsServer {
   }
 }
 
-/** Reads the log up to the line that says the server is ready. */
-async function portOf(child: ChildProcess): Promise<number> {
+/**
+ * A port below those that the system gives to outgoing connections: one of them could otherwise take the port of a
+ * server that is down for a moment.
+ */
+async function freePort(): Promise<number> {
+  for (let port = FIRST_PORT + ((process.pid * 16) % PORTS); ; port++) {
+    if (await isFree(port)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+  });
+}
+
+/** Reads the log up to the line that says the server takes connections. */
+async function untilReady(child: ChildProcess): Promise<void> {
   let log = "";
-  for await (const chunk of present(child.stderr, "standard error").iterator({
-    destroyOnReturn: false,
-  })) {
+  const output = present(child.stderr, "standard error");
+  for await (const chunk of output.iterator({ destroyOnReturn: false })) {
     log += chunk;
-    if (!log.includes("Server is ready")) continue;
-    return Number(/Listening for client connections on 127\.0\.0\.1:(\d+)/.exec(log)?.[1]);
+    if (log.includes("Server is ready")) return;
   }
   throw new Error(`nats-server ended: ${log}`);
 }
