@@ -246,7 +246,13 @@ async function assemble(config: Config, agents: readonly Agent[], base: Base): P
     });
   };
   if (config.bus.kind === "nats") await publishTo(natsBus(config, log));
+  else await forgetConsumer(journal, "nats");
   return { host, log, metrics, engine, store, failed: failure.promise, publishTo, close };
+}
+
+/** A bus that is configured no longer must not keep retention from deleting what it will never read. */
+async function forgetConsumer(journal: StoreJournal, consumer: string): Promise<void> {
+  if ((await journal.loadCursor(consumer)) !== undefined) await journal.dropCursor(consumer);
 }
 
 function transportsOf(
