@@ -46,13 +46,7 @@ export class LevelStore implements OrderedStore {
       await level.open();
     } catch (error) {
       const cause = error instanceof Error ? (error.cause ?? error) : error;
-      const isLocked = (cause as { code?: string }).code === "LEVEL_LOCKED";
-      throw new FaultError(
-        isLocked ? fault("STORE_LOCKED", { directory }) : failed("open", cause),
-        {
-          cause: error,
-        },
-      );
+      throw new FaultError(problem("open", directory, cause), { cause: error });
     }
     return new LevelStore(directory, level);
   }
@@ -139,7 +133,7 @@ export class LevelStore implements OrderedStore {
     try {
       return await found;
     } catch (error) {
-      throw new FaultError(failed("read", error), { cause: error });
+      throw new FaultError(problem("read", this.#directory, error), { cause: error });
     }
   }
 
@@ -156,6 +150,13 @@ function plain(buffer: Uint8Array | undefined): Uint8Array | undefined {
 
 function closed(operation: string): Fault {
   return fault("STORE_FAILED", { operation, detail: "the store is closed" });
+}
+
+function problem(operation: string, directory: string, error: unknown): Fault {
+  const { code } = error as { readonly code?: string };
+  if (code === "LEVEL_LOCKED") return fault("STORE_LOCKED", { directory });
+  if (code !== "LEVEL_CORRUPTION") return failed(operation, error);
+  return fault("DATA_LOSS", { where: directory, detail: (error as Error).message });
 }
 
 function failed(operation: string, error: unknown): Fault {

@@ -12,7 +12,7 @@ export type Database = Handle<"database">;
 export type Batch = Handle<"batch">;
 export type Iterator = Handle<"iterator">;
 
-type Callback = (error: Error | null) => void;
+type Callback = (error: Error | null | undefined) => void;
 
 /** Rows are keys and values in turn. */
 export interface Rows {

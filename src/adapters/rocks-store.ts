@@ -8,7 +8,7 @@ import { Deque } from "../base/deque.ts";
 import { type Fault, FaultError, fault } from "../base/fault.ts";
 import type { Entry, KeyRange, OrderedStore, RangeOptions, Write } from "../ports/store.ts";
 import { directoryBytes } from "./directory-bytes.ts";
-import type { RocksReply, RocksRequest } from "./rocks-thread.ts";
+import type { Problem, RocksReply, RocksRequest } from "./rocks-thread.ts";
 import { decodeValues, encodeValues, encodeWrites, toEntries } from "./store-frames.ts";
 
 interface Waiting<T> {
@@ -47,7 +47,7 @@ export class RocksStore implements OrderedStore {
         if (reply.kind === "open") resolve(new RocksStore(directory, worker));
         else if (reply.kind !== "not_open") fail(failed("open", `the thread said ${reply.kind}`));
         else if (reply.code === "LEVEL_LOCKED") fail(fault("STORE_LOCKED", { directory }));
-        else fail(failed("open", reply.detail));
+        else fail(problem("open", directory, reply));
       });
     });
   }
@@ -161,7 +161,7 @@ export class RocksStore implements OrderedStore {
         this.#takeRead(reply.id)?.resolve(decodeValues(reply.frame));
         return;
       case "not_read":
-        this.#takeRead(reply.id)?.reject(new FaultError(failed("read", reply.detail)));
+        this.#takeRead(reply.id)?.reject(new FaultError(problem("read", this.#directory, reply)));
         return;
       case "failed":
       case "not_open":
@@ -194,6 +194,12 @@ export class RocksStore implements OrderedStore {
     for (const waiting of this.#reads.values()) waiting.reject(new FaultError(of));
     this.#reads.clear();
   }
+}
+
+/** RocksDB checks its own blocks as well; what it finds damaged is lost data, not a failing disk. */
+function problem(operation: string, directory: string, { code, detail }: Problem): Fault {
+  if (code === "LEVEL_CORRUPTION") return fault("DATA_LOSS", { where: directory, detail });
+  return failed(operation, detail);
 }
 
 /** Views would drag their whole buffer across to the thread. */

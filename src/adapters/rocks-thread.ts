@@ -23,16 +23,22 @@ export type RocksRequest =
     }
   | { readonly kind: "close" };
 
+/** What RocksDB said; `code` is the binding's, empty where it has none. */
+export interface Problem {
+  readonly code: string;
+  readonly detail: string;
+}
+
 /** What the thread answers. */
 export type RocksReply =
   | { readonly kind: "open" }
-  | { readonly kind: "not_open"; readonly code: string; readonly detail: string }
+  | ({ readonly kind: "not_open" } & Problem)
   /** The oldest `count` writes are durable. */
   | { readonly kind: "written"; readonly count: number }
   /** No write from the oldest waiting one on will ever be made. */
   | { readonly kind: "failed"; readonly detail: string }
   | { readonly kind: "found"; readonly id: number; readonly frame: ArrayBuffer }
-  | { readonly kind: "not_read"; readonly id: number; readonly detail: string }
+  | ({ readonly kind: "not_read"; readonly id: number } & Problem)
   | { readonly kind: "closed" };
 
 type WriteRequest = Extract<RocksRequest, { kind: "write" | "delete_range" }>;
@@ -94,7 +100,7 @@ class RocksThread {
       }
       this.#writeFrames(merged);
     } catch (error) {
-      this.#failure = detailOf(error);
+      this.#failure = problemOf(error).detail;
       this.#post({ kind: "failed", detail: this.#failure });
       return;
     }
@@ -141,7 +147,7 @@ class RocksThread {
       );
       this.#post({ kind: "found", id, frame }, [frame]);
     } catch (error) {
-      this.#post({ kind: "not_read", id, detail: detailOf(error) });
+      this.#post({ kind: "not_read", id, ...problemOf(error) });
     }
   }
 
@@ -186,8 +192,10 @@ class RocksThread {
   }
 }
 
-function detailOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+function problemOf(error: unknown): Problem {
+  if (!(error instanceof Error)) return { code: "", detail: String(error) };
+  const { code = "" } = error as { readonly code?: string };
+  return { code, detail: error.message };
 }
 
 /** Runs as a worker: opens the directory in `workerData` and serves its port until told to close. */
@@ -200,11 +208,7 @@ function serveParent(): void {
   const rocks = loadRocks();
   const database = rocks.db_init((workerData as { directory: string }).directory);
   rocks.db_open(database, OPTIONS, (error) => {
-    if (error !== null && error !== undefined) {
-      const { code = "" } = error as { code?: string };
-      post({ kind: "not_open", code, detail: error.message });
-      return;
-    }
+    if (error) return post({ kind: "not_open", ...problemOf(error) });
     const thread = new RocksThread(rocks, database, post);
     port.on("message", (first: RocksRequest) => {
       const requests = [first];

@@ -112,7 +112,10 @@ export class StoreJournal implements Journal {
 
   append(commit: Commit): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    const writes = this.#log.encodeCommit(commit);
+    return this.#append(this.#log.encodeCommit(commit));
+  }
+
+  #append(writes: readonly Write[]): Promise<void> {
     const number = this.#log.head;
     const written = this.#write(writes).then(() => {
       this.#durable = number;
@@ -153,15 +156,13 @@ export class StoreJournal implements Journal {
     );
   }
 
+  /** Written as part of a commit without runs, so that recovery would notice its loss. */
   registerDefinition(definition: RegisteredDefinition): Promise<void> {
     const { namespace, name, version, hash, json } = definition;
-    const registered = copy(
-      this.#log.encodeRecord(nameKey(namespace, name, version), REGISTERED, definition),
-    );
-    return this.#write([
-      registered,
-      this.#log.encodeRecord(definitionKey(hash), DEFINITION, { json }),
-    ]);
+    const key = nameKey(namespace, name, version);
+    const registered = copyOf(this.#log.encodeRecord(key, REGISTERED, definition));
+    const commit = { runs: [], definitions: [{ hash, json }], accepted: [], ended: [] };
+    return this.#append([registered, ...this.#log.encodeCommit(commit)]);
   }
 
   async registeredDefinitions(): Promise<readonly RegisteredDefinition[]> {
@@ -310,7 +311,8 @@ function summaryOf(record: EndedRecord): RunSummary {
   return { runId, namespace, name, status, sessionId, labels, acceptedAt, endedAt };
 }
 
-function copy(write: Write): Write {
+/** A write that does not share the log's buffer. */
+function copyOf(write: Write): Write {
   return { key: write.key, value: write.value?.slice() };
 }
 

@@ -154,7 +154,13 @@ function ofTexts(kind: KeyKind, ...texts: readonly string[]): Uint8Array {
 }
 
 function putNumber(key: Uint8Array, at: number, value: number): void {
-  const view = new DataView(key.buffer);
-  view.setUint32(at, Math.floor(value / 0x1_0000_0000));
-  view.setUint32(at + 4, value >>> 0);
+  let rest = value;
+  for (let byte = 7; byte >= 4; byte--) {
+    key[at + byte] = rest & 255;
+    rest = Math.floor(rest / 256);
+  }
+  for (let byte = 3; byte >= 0; byte--) {
+    key[at + byte] = rest & 255;
+    rest >>>= 8;
+  }
 }
