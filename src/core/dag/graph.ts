@@ -125,6 +125,98 @@ function fromSmallest(cycle: readonly number[]): number[] {
   return [...cycle.slice(first), ...cycle.slice(0, first)];
 }
 
+/** Neighbours of a node. */
+export type Neighbours = (node: number) => Iterable<number>;
+
+/**
+ * A topological order that survives added edges (Pearce and Kelly 2006): an edge against the order costs a search of the
+ * nodes between its ends, every other edge costs nothing.
+ */
+export class IncrementalOrder {
+  readonly #order: Uint32Array;
+  readonly #placeOf: Uint32Array;
+  readonly #next: Neighbours;
+  readonly #previous: Neighbours;
+  readonly #addedNext = new Map<number, number[]>();
+  readonly #addedPrevious = new Map<number, number[]>();
+
+  /** Begins with `order`, followed by nodes without edges up to `size`; the neighbours are those of the old edges. */
+  constructor(order: Uint32Array, size: number, next: Neighbours, previous: Neighbours) {
+    this.#order = Uint32Array.from({ length: size }, (_, place) => order[place] ?? place);
+    this.#placeOf = new Uint32Array(size);
+    for (let place = 0; place < size; place++) this.#placeOf[at(this.#order, place)] = place;
+    this.#next = next;
+    this.#previous = previous;
+  }
+
+  /** Nodes by place. */
+  get order(): Uint32Array {
+    return this.#order;
+  }
+
+  /** Adds an edge; or leaves it out and returns the cycle it would close, beginning with the smallest index. */
+  add(from: number, to: number): readonly number[] | undefined {
+    const first = at(this.#placeOf, to);
+    const last = at(this.#placeOf, from);
+    if (first <= last) {
+      const after = this.#reach(to, this.#next, this.#addedNext, first, last);
+      if (after.has(from)) return fromSmallest(pathTo(from, after));
+      const before = this.#reach(from, this.#previous, this.#addedPrevious, first, last);
+      this.#reorder([...before.keys()], [...after.keys()]);
+    }
+    rowOf(this.#addedNext, from).push(to);
+    rowOf(this.#addedPrevious, to).push(from);
+    return undefined;
+  }
+
+  /** Nodes reached from `start` between two places, each with the node it was reached from. */
+  #reach(
+    start: number,
+    neighbours: Neighbours,
+    added: ReadonlyMap<number, readonly number[]>,
+    first: number,
+    last: number,
+  ): Map<number, number | undefined> {
+    const reached = new Map<number, number | undefined>([[start, undefined]]);
+    for (const node of reached.keys()) {
+      for (const row of [neighbours(node), added.get(node) ?? []]) {
+        for (const neighbour of row) {
+          const place = at(this.#placeOf, neighbour);
+          if (place >= first && place <= last && !reached.has(neighbour))
+            reached.set(neighbour, node);
+        }
+      }
+    }
+    return reached;
+  }
+
+  /** Puts everything before the new edge in front of everything after it, using the places they have now. */
+  #reorder(before: number[], after: number[]): void {
+    const byPlace = (a: number, b: number) => at(this.#placeOf, a) - at(this.#placeOf, b);
+    const nodes = [...before.sort(byPlace), ...after.sort(byPlace)];
+    const places = nodes.map((node) => at(this.#placeOf, node)).sort((a, b) => a - b);
+    for (const [position, node] of nodes.entries()) {
+      const place = places[position] as number;
+      this.#order[place] = node;
+      this.#placeOf[node] = place;
+    }
+  }
+}
+
+function pathTo(end: number, reachedFrom: ReadonlyMap<number, number | undefined>): number[] {
+  const path: number[] = [];
+  for (let node: number | undefined = end; node !== undefined; node = reachedFrom.get(node)) {
+    path.push(node);
+  }
+  return path.reverse();
+}
+
+function rowOf(rows: Map<number, number[]>, node: number): number[] {
+  const row = rows.get(node) ?? [];
+  rows.set(node, row);
+  return row;
+}
+
 /** The row of a typed array at an index that is known to exist. */
 function at(array: Uint32Array, index: number): number {
   return array[index] as number;

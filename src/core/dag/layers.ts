@@ -21,17 +21,18 @@ export function parallelGroups(plan: Plan): readonly (readonly string[])[] {
 
 /**
  * The heaviest path from a task without dependencies to a sink, and its weight: expected durations, else timeouts, else
- * 1 ms per task. Among equals the task that comes first in the definition.
+ * 1 ms per task. Among equals the task that comes first in the definition;
+ * fallbacks are not expected to run.
  */
 export function hotPath(plan: Plan): { readonly ids: readonly string[]; readonly totalMs: Millis } {
   const first = heaviest(plan.nodes.filter(({ deps }) => deps.length === 0));
   const ids: string[] = [];
-  for (
-    let node = first;
-    node !== undefined;
-    node = heaviest(node.dependents.map((at) => plan.nodes[at]))
-  ) {
+  let node = first;
+  while (node !== undefined) {
     ids.push(node.task.id);
+    const { dependents, fallback } = node;
+    const after = dependents.filter((dependent) => dependent !== fallback);
+    node = heaviest(after.map((dependent) => plan.nodes[dependent]));
   }
   return { ids, totalMs: first?.remainingMs ?? 0 };
 }

@@ -5,6 +5,7 @@
  */
 import { DEFINITION_LIMITS, type TaskDefinition } from "./definition.ts";
 import { buildGraph, findCycles, type Graph, topologicalOrder } from "./graph.ts";
+import { addGuards, type Links, withFallbackWaits } from "./links.ts";
 import { RESERVED_NAMES } from "./schema.ts";
 import type { Path, Place, Violations } from "./violations.ts";
 
@@ -25,17 +26,24 @@ export function checkStructure(
   found: Violations,
   locate: Locate,
 ): Structure {
+  const links = checkLinks(tasks, found, locate);
+  const graph = buildGraph(links.deps);
+  const constrained = links.guards.size === 0 ? graph : buildGraph(withFallbackWaits(links));
+  for (const cycle of findCycles(constrained)) reportCycle(cycle, tasks, links, found, locate);
+  return { indexOf: links.indexOf, graph, order: topologicalOrder(graph) };
+}
+
+/** Checks ids, dependencies and fallbacks; returns the sound links. */
+export function checkLinks(
+  tasks: readonly TaskDefinition[],
+  found: Violations,
+  locate: Locate,
+): Links {
   const indexOf = checkIds(tasks, found, locate);
   const deps = checkDeps(tasks, indexOf, found, locate);
   const guards = checkFallbacks(tasks, indexOf, found, locate);
-  for (const [fallback, guarded] of guards) {
-    const row = deps[fallback] as number[];
-    if (!row.includes(guarded)) row.push(guarded);
-  }
-  const graph = buildGraph(deps);
-  const constrained = guards.size === 0 ? graph : buildGraph(withFallbackWaits(deps, guards));
-  for (const cycle of findCycles(constrained)) reportCycle(cycle, tasks, guards, found, locate);
-  return { indexOf, graph, order: topologicalOrder(graph) };
+  addGuards(deps, guards);
+  return { indexOf, deps, guards };
 }
 
 function checkIds(
@@ -162,27 +170,14 @@ function fallbackProblem(
   return undefined;
 }
 
-/** Who waits for a guarded task waits for its fallback too. */
-function withFallbackWaits(
-  deps: readonly (readonly number[])[],
-  guards: ReadonlyMap<number, number>,
-): number[][] {
-  const fallbackOf = new Map([...guards].map(([fallback, guarded]) => [guarded, fallback]));
-  return deps.map((row, index) => {
-    const waits = row
-      .map((dep) => fallbackOf.get(dep))
-      .filter((fallback) => fallback !== undefined);
-    return [...row, ...waits.filter((fallback) => fallback !== index && !row.includes(fallback))];
-  });
-}
-
-/** Longest cycle printed in full. */
+/** Longest cycle printed in full, in tasks. */
 const CYCLE_SHOWN = 20;
 
-function reportCycle(
+/** Reports a cycle at the dependency that closes it. */
+export function reportCycle(
   cycle: readonly number[],
   tasks: readonly TaskDefinition[],
-  guards: ReadonlyMap<number, number>,
+  { guards }: Links,
   found: Violations,
   locate: Locate,
 ): void {

@@ -18,7 +18,7 @@ import {
 import { compileExpression, type Expression } from "./expression.ts";
 import { checkParts, type ExpressionSource } from "./parts.ts";
 import { type Read, readFields } from "./read-fields.ts";
-import { checkOutput, checkReferences } from "./references.ts";
+import { checkOutput, checkReferences, type TaskReadings } from "./references.ts";
 import {
   DOCUMENT_FIELDS,
   type RUN_FIELDS,
@@ -117,14 +117,16 @@ function checkDefinition(definition: Definition, found: Violations, locate: Loca
 const TEMPLATE_REMEDY = "Write {{ path }}, such as {{ input.x }} or {{ fetch.pages[0] }}.";
 const EXPRESSION_REMEDY = "Write a CEL expression, such as fetch.count > 3.";
 
-/** Compiles templates and expressions; returns what they read. */
+/** Compiles the templates and expressions of tasks, the first of which has `firstIndex`; returns what they read. */
 export function checkTaskParts(
   tasks: readonly TaskDefinition[],
   found: Violations,
   locate: Locate,
-) {
+  firstIndex = 0,
+): readonly TaskReadings[] {
   const expressionOf = expressionSource();
-  return tasks.map((task, index) => {
+  return tasks.map((task, at) => {
+    const index = firstIndex + at;
     const { readings, problems } = checkParts(task, expressionOf);
     for (const { path, problem } of problems) {
       const remedy =
@@ -154,9 +156,9 @@ function expressionSource(): ExpressionSource {
 }
 
 /** The place of a lower-camel path, with every field as the author spelled it. */
-function placeIn(source: Json, path: Path): Place | undefined {
+export function placeIn(source: Json | undefined, path: Path): Place | undefined {
   let place: Place | undefined;
-  let value: Json | undefined = source;
+  let value = source;
   for (const name of path) {
     const object = value as { readonly [key: string]: Json } | undefined;
     const snake = typeof name === "string" ? snakeCase(name) : name;
