@@ -11,7 +11,16 @@ import { FaultError, fault, type Violation } from "../base/fault.ts";
 /** Fields of a WorkflowSpec that belong to the definition; the others add to one run and are checked here. */
 const DEFINITION_FIELDS: ReadonlySet<string> = new Set(["name", "version", "tasks", "memory"]);
 
-const validator = createValidator();
+const patterns = new Map<string, RegExp>();
+
+/** All patterns are our own constants without backtracking, so the platform's engine is as safe as RE2, and faster. */
+function matches(pattern: string, text: string): boolean {
+  const known = patterns.get(pattern) ?? new RegExp(pattern, "u");
+  patterns.set(pattern, known);
+  return known.test(text);
+}
+
+const validator = createValidator({ regexMatch: matches });
 
 /** Throws `REQUEST_INVALID` with every violation of a request's rules. */
 export function validateMessage<Desc extends DescMessage>(
