@@ -148,6 +148,8 @@ export interface EngineApi {
   agents(): readonly AgentInfo[];
   /** Observed median attempt duration of an agent, for the hot path. */
   expectedMs(agent: string): Millis | undefined;
+  /** Runs that have not ended. */
+  openRuns(): number;
   readiness(): { readonly ready: boolean; readonly reason: string };
   /** Takes no new work, waits for running attempts up to the timeout, leaves the rest resumable. */
   drain(timeoutMs: Millis): Promise<void>;

@@ -407,6 +407,10 @@ export class Engine implements EngineApi, ShardListener {
     return this.#deps.runtime.agents();
   }
 
+  openRuns(): number {
+    return this.#shard.runs.size;
+  }
+
   expectedMs(agent: string): Millis | undefined {
     return this.#deps.runtime.expectedMs(agent);
   }

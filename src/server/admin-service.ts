@@ -91,6 +91,14 @@ function laneChange({ paused, concurrency, capacity }: ChangeLaneRequest): LaneC
 function infoOf({ engine, info }: AdminServiceDeps): GetInfoResponse {
   const { ready, reason } = engine.readiness();
   const { version, nodeVersion, store, startedAt } = info;
-  const shown = create(GetInfoResponseSchema, { version, nodeVersion, store, ready, reason });
+  const openRuns = BigInt(engine.openRuns());
+  const shown = create(GetInfoResponseSchema, {
+    version,
+    nodeVersion,
+    store,
+    ready,
+    reason,
+    openRuns,
+  });
   return fill(shown, { started: timestamp(startedAt) });
 }

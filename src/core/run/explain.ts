@@ -4,6 +4,7 @@
  * gets the empty sentence.
  */
 import { unreachable } from "../../base/assert.ts";
+import { LANE_GLOBAL } from "../lane/admission.ts";
 import type { LaneStatus } from "../lane/lane.ts";
 import type { RunState, TaskState } from "./state.ts";
 import { isTerminalTask } from "./status.ts";
@@ -69,10 +70,19 @@ function listed(names: readonly string[]): string {
 function queued(name: string, lanes: LaneView | undefined): string {
   const lane = lanes?.(name);
   if (lane === undefined) return `queued in lane "${name}"`;
-  if (lane.paused) return `lane "${name}" is paused, ${lane.queued} queued`;
-  if (lane.opensAt !== undefined)
-    return `the rate limit of lane "${name}" is used up, ${lane.queued} queued`;
-  return `queued in lane "${name}": ${lane.occupied} of ${lane.concurrency} slots taken, ${lane.queued} queued`;
+  const own = holdUp(lane);
+  if (own !== undefined) return `${own}, ${lane.queued} queued`;
+  const whole = lanes?.(LANE_GLOBAL);
+  const shared = whole === undefined ? undefined : holdUp(whole);
+  return `${shared ?? `next in lane "${name}"`}, ${lane.queued} queued in lane "${name}"`;
+}
+
+/** Why a lane starts nothing now; undefined when it could. */
+function holdUp({ name, paused, opensAt, occupied, concurrency }: LaneStatus): string | undefined {
+  if (paused) return `lane "${name}" is paused`;
+  if (opensAt !== undefined) return `the rate limit of lane "${name}" is used up`;
+  if (occupied < concurrency) return undefined;
+  return `${occupied} of ${concurrency} slots of lane "${name}" are taken`;
 }
 
 function suspended(task: TaskState): string {

@@ -167,13 +167,17 @@ describe("operating", () => {
   });
 
   it("tells what it is", async () => {
-    const { client } = await serve({ readiness: () => ({ ready: false, reason: "recovering" }) });
+    const { client } = await serve({
+      readiness: () => ({ ready: false, reason: "recovering" }),
+      openRuns: () => 7,
+    });
     expect(await client(AdminService).getInfo({})).toMatchObject({
       version: "1.2.3",
       store: "memory",
       started: { seconds: 1n },
       ready: false,
       reason: "recovering",
+      openRuns: 7n,
     });
   });
 });

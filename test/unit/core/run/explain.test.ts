@@ -51,12 +51,23 @@ describe("why a task does not run", () => {
 
   it.each([
     [undefined, 'queued in lane "default"'],
-    [lane(), 'queued in lane "default": 4 of 4 slots taken, 7 queued'],
+    [lane(), '4 of 4 slots of lane "default" are taken, 7 queued'],
     [lane({ paused: true }), 'lane "default" is paused, 7 queued'],
     [lane({ opensAt: 5 }), 'the rate limit of lane "default" is used up, 7 queued'],
+    [lane({ occupied: 1 }), 'next in lane "default", 7 queued in lane "default"'],
   ])("tells what its lane waits for (%#)", (status, sentence) => {
     const harness = new RunHarness(spec(task("a")));
-    expect(explainWait(harness.task("a"), () => status)).toBe(sentence);
+    const only = (name: string) => (name === "default" ? status : undefined);
+    expect(explainWait(harness.task("a"), only)).toBe(sentence);
+  });
+
+  it("names the global lane when that is what holds it up", () => {
+    const harness = new RunHarness(spec(task("a")));
+    const lanes = (name: string) =>
+      name === "default" ? lane({ occupied: 1 }) : lane({ name, kind: "global" });
+    expect(explainWait(harness.task("a"), lanes)).toBe(
+      '4 of 4 slots of lane "global" are taken, 7 queued in lane "default"',
+    );
   });
 
   it("counts the instances that are open", () => {
