@@ -67,12 +67,9 @@ class Source {
     this.#text = text;
   }
 
-  /** At most one problem per line: one mistake often confuses the rest of its line. */
   violations(): readonly Violation[] {
-    const seen = new Set<number | undefined>();
     return this.#problems
-      .filter(({ line }) => !seen.has(line) && seen.add(line))
-      .sort((a, b) => (a.line ?? 0) - (b.line ?? 0))
+      .sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0))
       .slice(0, PROBLEMS_MAX);
   }
 
@@ -91,9 +88,14 @@ class Source {
     const documents = [...composer.compose(tokens, true, this.#text.length)];
     const [document, second] = documents;
     if (document === undefined) return undefined;
+    // One mistake often confuses the rest of its line.
+    const lines = new Set<number>();
     for (const { pos, code, message } of [...document.errors, ...document.warnings]) {
+      const { line } = this.#at(pos[0]);
       // Tags are refused below, with the ones the library would understand.
-      if (code !== "TAG_RESOLVE_FAILED") this.#refuse(pos[0], firstLine(message), SYNTAX_REMEDY);
+      if (code === "TAG_RESOLVE_FAILED" || lines.has(line)) continue;
+      lines.add(line);
+      this.#refuse(pos[0], firstLine(message), "Correct the syntax.");
     }
     if (second !== undefined) {
       const message = "the file holds more than one document";
@@ -209,8 +211,6 @@ class Source {
     return { line: Math.max(1, line), column: Math.max(1, col) };
   }
 }
-
-const SYNTAX_REMEDY = "Correct the syntax.";
 
 const PLAIN_TAGS: ReadonlySet<string> = new Set(
   ["map", "seq", "str", "int", "float", "bool", "null"].map((name) => `tag:yaml.org,2002:${name}`),

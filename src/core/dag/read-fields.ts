@@ -55,7 +55,8 @@ export function readFields<F extends Fields>(
   place: Place | undefined,
   found: Violations,
 ): Read<F> {
-  const source = asObject(value, place, found) ?? {};
+  const source = asObject(value, place, found);
+  if (source === undefined) return standIns(fields) as Read<F>;
   const nameOf = spellings(fields);
   const read: { [name: string]: unknown } = {};
   for (const key of Object.keys(source)) {
@@ -109,12 +110,16 @@ function asObject(
   found: Violations,
 ): JsonObject | undefined {
   if (isObject(value)) return value;
-  found.add(
-    place,
-    `${describe(value)} stands where a mapping of fields is expected`,
-    "Write `field: value` lines.",
-  );
+  const message =
+    value === null && place === undefined
+      ? "there is nothing in it"
+      : `${describe(value)} stands where a mapping of fields is expected`;
+  found.add(place, message, "Write `field: value` lines.");
   return undefined;
+}
+
+function standIns(fields: Fields): { readonly [name: string]: unknown } {
+  return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, standIn(field)]));
 }
 
 function isObject(value: Json): value is JsonObject {
@@ -140,8 +145,9 @@ function standIn(field: Field): unknown {
     case "groups":
       return [];
     case "labels":
-    case "group":
       return {};
+    case "group":
+      return standIns(field.fields);
     case "integer":
     case "number":
     case "duration":

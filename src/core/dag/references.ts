@@ -94,6 +94,9 @@ function checkSelf(
   if (!reading.self) found.add(place(), `"${name}" reads its own output`, "Name an ancestor.");
 }
 
+const UNKNOWN_REMEDY =
+  'Use input, run, item or the id of an ancestor; an id with a dash or dot is tasks["a-b"].';
+
 function reportUnknown(
   name: string,
   { indexOf }: Structure,
@@ -102,8 +105,7 @@ function reportUnknown(
 ): void {
   const known = new Map<string, unknown>([...RESERVED_NAMES].map((root) => [root, root]));
   const near = found.guess(name, known, "");
-  const remedy =
-    near || found.guess(name, indexOf, "Use input, run, item, or the id of an ancestor.");
+  const remedy = near || found.guess(name, indexOf, UNKNOWN_REMEDY);
   found.add(place, `"${name}" is neither a task nor input, run or item`, remedy);
 }
 

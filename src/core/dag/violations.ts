@@ -84,13 +84,17 @@ export function pathOf(place: Place | undefined): Path {
   return path.reverse();
 }
 
+const KEY_SHOWN = 64;
+const PLAIN_KEY = /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
+
 /** A path in the notation of messages: `tasks[2].deps[0]`, `labels["a b"]`. */
 export function fieldText(path: Path): string {
   let text = "";
   for (const key of path) {
     if (typeof key === "number") text += `[${key}]`;
-    else if (/^[A-Za-z_][A-Za-z0-9_-]*$/.test(key)) text += text === "" ? key : `.${key}`;
-    else text += `[${JSON.stringify(key)}]`;
+    else if (PLAIN_KEY.test(key)) text += text === "" ? key : `.${key}`;
+    else
+      text += `[${JSON.stringify(key.length <= KEY_SHOWN ? key : `${key.slice(0, KEY_SHOWN)}...`)}]`;
   }
   return text;
 }
@@ -105,5 +109,6 @@ function formatViolation(
   { field, message, remedy, line, column }: Violation,
 ): string {
   const place = line === undefined ? fileName : `${fileName}:${line}:${column ?? 1}`;
-  return `${place}${field === "" ? "" : ` ${field}`}: ${message}. ${remedy}`;
+  const stop = /[.?!]$/.test(message) ? "" : ".";
+  return `${place}${field === "" ? "" : ` ${field}`}: ${message}${stop} ${remedy}`;
 }
