@@ -279,7 +279,7 @@ function transportsOf(
       ),
     );
   }
-  return [...transports, builtinAgents({ host })];
+  return [...transports, builtinAgents({ httpAllow: config.http.allow }, { host })];
 }
 
 /** A store in memory is as good as a directory that nobody keeps. */

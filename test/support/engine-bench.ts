@@ -68,7 +68,7 @@ export class EngineBench {
       functions.register({ name, run: (input, ctx) => this.#call(name, input, ctx) });
     const runtime = new Runtime(
       {},
-      { host, transports: [functions, builtinAgents({ host })], log, metrics },
+      { host, transports: [functions, builtinAgents({ httpAllow: [] }, { host })], log, metrics },
     );
     this.lanes = new LaneManager(this.#lanesConfig);
     this.engine = new Engine(
