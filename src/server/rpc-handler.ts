@@ -102,9 +102,7 @@ function requestHandler(
   const { methodKind } = handler.method;
   const sendsOne = methodKind === "unary" || methodKind === "server_streaming";
   return async (request, response) => {
-    const patience = sendsOne
-      ? host.setTimer(requestMs, () => request.destroy(new Error("the request did not arrive")))
-      : undefined;
+    const patience = sendsOne ? host.setTimer(requestMs, () => response.destroy()) : undefined;
     request.once("end", () => patience?.cancel());
     request.once("close", () => patience?.cancel());
     try {
