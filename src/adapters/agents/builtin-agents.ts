@@ -6,6 +6,7 @@
 import type { Agent, AgentContext } from "../../ports/agent-context.ts";
 import type { Host } from "../../ports/host.ts";
 import { FunctionTransport } from "./function-transport.ts";
+import { type HttpAgentDeps, httpAgent } from "./http-agent.ts";
 
 /** An input that another attempt will not make right. */
 class InputError extends Error {
@@ -55,7 +56,7 @@ function pause(host: Host, ms: number, { signal }: AgentContext): Promise<void> 
 
 const FAIL_CLASSES = ["retryable", "terminal", "throttled"];
 
-/** `{times, message, class, retry_after_ms}`: fails the first `times` (1) attempts, then returns its input. */
+/** `{times, message, class, retryAfterMs}`: fails the first `times` (1) attempts, then returns its input. */
 const fail: Agent<unknown> = {
   name: "fail",
   inputSchema: {
@@ -64,7 +65,7 @@ const fail: Agent<unknown> = {
       times: { type: "integer", minimum: 0, default: 1 },
       message: { type: "string" },
       class: { enum: FAIL_CLASSES, default: "retryable" },
-      retry_after_ms: { type: "number", minimum: 0, default: 1_000 },
+      retryAfterMs: { type: "number", minimum: 0, default: 1_000 },
     },
   },
   run: (input, { attempt }) => {
@@ -79,15 +80,21 @@ const fail: Agent<unknown> = {
     }
     throw new WantedError(String(message), {
       retryable: kind !== "terminal",
-      retryAfterMs: kind === "throttled" ? numberField(input, "retry_after_ms", 1_000) : undefined,
+      retryAfterMs: kind === "throttled" ? numberField(input, "retryAfterMs", 1_000) : undefined,
     });
   },
 };
 
-/** A transport with the built-in agents. */
-export function builtinAgents(deps: { readonly host: Host }): FunctionTransport {
+export interface BuiltinOptions {
+  /** Hosts, addresses and networks that `http` may reach although they are not public. */
+  readonly httpAllow: readonly string[];
+}
+
+/** A transport with the built-in agents. Throws `ARGUMENT_INVALID` for a wrong entry of `httpAllow`. */
+export function builtinAgents(options: BuiltinOptions, deps: HttpAgentDeps): FunctionTransport {
   const transport = new FunctionTransport({ kind: "builtin", source: "built-in" }, deps);
-  for (const agent of [echo, sleep(deps.host), fail]) transport.register(agent as Agent);
+  const http = httpAgent({ allow: options.httpAllow }, deps);
+  for (const agent of [echo, sleep(deps.host), fail, http]) transport.register(agent as Agent);
   return transport;
 }
 

@@ -13,7 +13,7 @@ let transport: FunctionTransport;
 beforeEach(async () => {
   host = new VirtualHost();
   recorder = new Recorder();
-  transport = builtinAgents({ host });
+  transport = builtinAgents({ httpAllow: [] }, { host });
   await transport.open(recorder, () => {});
 });
 
@@ -73,7 +73,7 @@ describe("fail", () => {
     [{ class: "terminal" }, { failure: "terminal" }],
     [{ class: "throttled" }, { failure: "throttled", retryAfterMs: 1_000 }],
     [
-      { class: "throttled", retry_after_ms: 5 },
+      { class: "throttled", retryAfterMs: 5 },
       { failure: "throttled", retryAfterMs: 5 },
     ],
     [{ class: "sometimes" }, { failure: "terminal", message: expect.stringContaining("class") }],

@@ -49,7 +49,7 @@ describe("a result", () => {
     [
       "bytes with a media type",
       { mediaType: "image/png", bytes: Buffer.from([137]) },
-      { mediaType: "image/png", bytes: Buffer.from([137]) },
+      { mediaType: "image/png", bytes: new Uint8Array([137]) },
     ],
   ])("of %s becomes a payload", async (_what, value, output) => {
     expect(await outcomeOf(() => value)).toEqual({ kind: "success", output });
