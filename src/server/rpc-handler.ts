@@ -18,7 +18,7 @@ import type { Millis } from "../base/time.ts";
 import type { Host } from "../ports/host.ts";
 import type { Logger } from "../ports/telemetry.ts";
 import { faultToConnect } from "./errors.ts";
-import { checkJsonDepth } from "./json-depth.ts";
+import { checkJsonShape, type JsonLimits } from "./json-shape.ts";
 import type { RequestHandler } from "./listener.ts";
 
 /**
@@ -34,7 +34,7 @@ export interface RpcOptions {
   /** Aborted when the daemon stops; ends open streams. */
   readonly shutdownSignal: AbortSignal;
   readonly messageBytes: number;
-  readonly jsonDepth: number;
+  readonly json: JsonLimits;
   /** For the whole request of a call that sends one message. */
   readonly requestMs: Millis;
 }
@@ -56,7 +56,7 @@ export function createRpcLookup(options: RpcOptions, deps: RpcDeps): RpcLookup {
     readMaxBytes: options.messageBytes,
     acceptCompression: [compressionGzip, compressionBrotli],
     binaryOptions: { recursionLimit: RECURSION_LIMIT },
-    jsonOptions: jsonOptions(options.jsonDepth),
+    jsonOptions: jsonOptions(options.json),
   });
   options.routes(router);
   const byPath = new Map<string, RequestHandler>();
@@ -71,7 +71,7 @@ type JsonOptions = Partial<JsonReadOptions & JsonWriteOptions> & {
   readonly textDecoder: { decode(bytes?: Uint8Array): string };
 };
 
-function jsonOptions(depthMax: number): JsonOptions {
+function jsonOptions(limits: JsonLimits): JsonOptions {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   return {
     // A misspelt field of a definition must not vanish.
@@ -79,16 +79,16 @@ function jsonOptions(depthMax: number): JsonOptions {
     recursionLimit: RECURSION_LIMIT,
     textDecoder: {
       decode: (bytes = new Uint8Array()) => {
-        refuseDeep(bytes, depthMax);
+        refuseLarge(bytes, limits);
         return decoder.decode(bytes);
       },
     },
   };
 }
 
-function refuseDeep(bytes: Uint8Array, depthMax: number): void {
+function refuseLarge(bytes: Uint8Array, limits: JsonLimits): void {
   try {
-    checkJsonDepth(bytes, depthMax, "request");
+    checkJsonShape(bytes, limits, "request");
   } catch (error) {
     throw error instanceof FaultError ? faultToConnect(error.fault) : error;
   }

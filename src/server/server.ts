@@ -65,6 +65,8 @@ export const SERVER_LIMITS: ServerLimits = {
   connections: 10_000,
 };
 
+/** Values of one JSON request; more would hold the event loop. Large inputs travel better as `input_data`. */
+const JSON_VALUES_MAX = 100_000;
 const CLOSE_GRACE_MS: Millis = 5_000;
 /** Patience with connections; research/reliability: Node's HTTP/2 server has none by itself. */
 const PATIENCE = { headersMs: 10_000, requestMs: 30_000, idleMs: 120_000, pingMs: 20_000 } as const;
@@ -122,7 +124,7 @@ class RpcServer implements Server {
         requestGate: createRequestGate(() => this.#isDraining),
         shutdownSignal: this.#stopping.signal,
         messageBytes: limits.requestBytes,
-        jsonDepth: limits.jsonDepth,
+        json: { depth: limits.jsonDepth, values: JSON_VALUES_MAX },
         requestMs: PATIENCE.requestMs,
       },
       this.#deps,

@@ -12,13 +12,13 @@ import { DataSchema } from "../../gen/goclaw/v1/workflow_pb.ts";
 import { FaultError, fault } from "../base/fault.ts";
 import { type Json, NULL_PAYLOAD, PAYLOAD_MAX_BYTES, type Payload } from "../base/payload.ts";
 import { DEFINITION_LIMITS } from "../core/dag/definition.ts";
-import { checkJsonDepth } from "./json-depth.ts";
+import { checkJsonShape } from "./json-shape.ts";
 
 /**
- * JSON text up to here leaves as Value. A Value can be six times its text, and many clients refuse messages beyond
- * 4 MiB.
+ * JSON text up to here leaves as Value. Beyond it the conversion would hold the event loop for long, and a Value can be
+ * six times its text, while many clients refuse messages beyond 4 MiB.
  */
-const VALUE_TEXT_MAX = 512 * 1024;
+const VALUE_TEXT_MAX = 256 * 1024;
 
 /** The media type whose Data is JSON text. */
 export const JSON_MEDIA_TYPE = "application/json";
@@ -55,7 +55,7 @@ function readData(field: string, data: Data): Payload {
     const mediaType = data.mediaType === "" ? "application/octet-stream" : data.mediaType;
     return { mediaType, bytes: data.data };
   }
-  checkJsonDepth(data.data, DEFINITION_LIMITS.jsonDepth, field);
+  checkJsonShape(data.data, { depth: DEFINITION_LIMITS.jsonDepth }, field);
   try {
     const json = decoder.decode(data.data);
     JSON.parse(json);

@@ -33,7 +33,7 @@ async function listen() {
       requestGate: () => {},
       shutdownSignal: new AbortController().signal,
       messageBytes: 1024,
-      jsonDepth: 64,
+      json: { depth: 64 },
       requestMs: REQUEST_MS,
     },
     { host, log },

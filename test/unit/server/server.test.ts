@@ -386,6 +386,14 @@ describe("a request is refused", () => {
     });
   });
 
+  it("when JSON holds more values than can be read without holding up others", async () => {
+    const { address } = await serve();
+    const body = `{"run":{"definition":"w","input":[${"0,".repeat(100_000)}0]}}`;
+    const response = await post(address, "/goclaw.v1.RunService/StartRun", body);
+    expect(response.status).toBe(400);
+    expect(await response.text()).toContain("100001 values of JSON exceeds the limit of 100000");
+  });
+
   it("when binary messages nest without end, without harm to the server", async () => {
     const { client } = await serve();
     let value = create(ValueSchema, { kind: { case: "boolValue", value: true } });
