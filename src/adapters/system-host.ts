@@ -4,7 +4,7 @@
  * system clock moves nothing. Timers keep the process alive while they are set: a program that embeds the engine and
  * waits for a retry must not end in between. `close` cancels every one, and a closed host sets no new ones.
  */
-import { createHash, randomBytes, randomFillSync } from "node:crypto";
+import { createHash, randomFillSync } from "node:crypto";
 import { monotonicFactory } from "ulid";
 import type { RunId } from "../base/ids.ts";
 import type { Instant, Millis } from "../base/time.ts";
@@ -14,7 +14,10 @@ import type { Host, TimerHandle } from "../ports/host.ts";
 const TIMEOUT_MAX_MS: Millis = 2 ** 31 - 1;
 
 /** Random bytes fetched at a time: a call into the crypto library costs more than the bytes. */
-const POOL_BYTES = 4_096;
+const POOL_BYTES = 16 * 1024;
+
+/** Two hex digits for each byte. */
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 
 /** The clock, timers and randomness of this process. */
 export class SystemHost implements Host {
@@ -68,7 +71,9 @@ export class SystemHost implements Host {
   }
 
   randomHex(bytes: number): string {
-    return randomBytes(bytes).toString("hex");
+    let text = "";
+    for (let left = bytes; left > 0; left--) text += HEX[this.#randomByte()];
+    return text;
   }
 
   sha256(data: string | Uint8Array): string {

@@ -27,6 +27,9 @@ import type { RequestHandler } from "./listener.ts";
  */
 const RECURSION_LIMIT = 256;
 
+/** Smaller answers go out as they are: on the way to a near client, compressing costs more than it saves. */
+const COMPRESS_MIN_BYTES = 64 * 1024;
+
 export interface RpcOptions {
   readonly routes: (router: ConnectRouter) => void;
   readonly interceptors: Interceptor[];
@@ -55,6 +58,7 @@ export function createRpcLookup(options: RpcOptions, deps: RpcDeps): RpcLookup {
     shutdownSignal: options.shutdownSignal,
     readMaxBytes: options.messageBytes,
     acceptCompression: [compressionGzip, compressionBrotli],
+    compressMinBytes: COMPRESS_MIN_BYTES,
     binaryOptions: { recursionLimit: RECURSION_LIMIT },
     jsonOptions: jsonOptions(options.json),
   });
