@@ -148,7 +148,7 @@ export const EVENT = union<Event, "type", "at">(
     run_failed: [6, { reason: reason(1), message: text(2), task: optional(text(3)) }],
     run_cancelled: [7, { message: text(1) }],
     task_scheduled: [8, { task: text(1), lane: text(2), redirectedFrom: optional(text(3)) }],
-    task_started: [9, { task: text(1), attempt: uint(2) }],
+    task_started: [9, { task: text(1), attempt: uint(2), note: optional(text(3)) }],
     task_progress: [10, { task: text(1), attempt: uint(2), percent: double(3), note: text(4) }],
     task_checkpointed: [11, { task: text(1), attempt: uint(2), data: bytes(3) }],
     task_completed: [12, { task: text(1), attempt: uint(2), output: optional(payload(3)) }],

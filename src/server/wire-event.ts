@@ -126,6 +126,9 @@ function addFacts(shown: TaskEvent, event: Event): void {
       shown.lane = event.lane;
       shown.redirectedFrom = event.redirectedFrom ?? "";
       return;
+    case "task_started":
+      shown.message = event.note ?? "";
+      return;
     case "task_progress":
       shown.percent = event.percent;
       shown.message = event.note;
@@ -170,7 +173,6 @@ function addFacts(shown: TaskEvent, event: Event): void {
     case "run_started":
     case "run_completed":
     case "run_cancelled":
-    case "task_started":
     case "task_checkpointed":
     case "task_resumed":
     case "lease_ended":

@@ -26,6 +26,9 @@ const NOTHING: readonly Event[] = [];
 /** Progress is journaled while the history is shorter than this, so that news never uses up room for facts. */
 export const PROGRESS_HISTORY_MAX = 25_000;
 
+/** Definitions may already wish for memories; nobody shall think that an empty answer was a search. */
+export const MEMORY_NOTE = "memory.retrieve yields nothing: this daemon has no memory hub";
+
 type Interrupt = Extract<SignalContent, { kind: "interrupt" }>;
 
 type RunCommand = Exclude<Command, { type: "accept" }>;
@@ -61,7 +64,7 @@ function decideTask(run: RunState, task: TaskState, command: TaskCommand): Decis
   switch (command.type) {
     case "start":
       return task.status === "SCHEDULED" && task.lease === 0 && run.ending === undefined
-        ? [{ type: "task_started", at, task: task.id, attempt: task.attempt + 1 }]
+        ? [started(task, at)]
         : NOTHING;
     case "drop":
       return task.status === "SCHEDULED" || task.status === "PENDING"
@@ -101,6 +104,11 @@ function decideTask(run: RunState, task: TaskState, command: TaskCommand): Decis
     default:
       return unreachable(command);
   }
+}
+
+function started(task: TaskState, at: number): Event {
+  const event: Event = { type: "task_started", at, task: task.id, attempt: task.attempt + 1 };
+  return task.node.task.memory?.retrieve === undefined ? event : { ...event, note: MEMORY_NOTE };
 }
 
 /** Whether `attempt` is the one that runs now; everything else is a voice from the past. */

@@ -192,6 +192,8 @@ export type Event =
       readonly at: Instant;
       readonly task: TaskId;
       readonly attempt: number;
+      /** What a person should know about the start. */
+      readonly note?: string;
     }
   | {
       readonly type: "task_progress";
