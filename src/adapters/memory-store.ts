@@ -55,11 +55,15 @@ export class MemoryDisk {
     for (const change of batch) {
       if (change.kind === "put") this.#put(change.key, change.value);
       else if (change.kind === "delete") this.#delete(change.key);
-      else {
-        const doomed = [...this.contents.range({ from: change.from, to: change.to })];
-        for (const [key] of doomed) this.#delete(key);
-      }
+      else this.#deleteRange(change.from, change.to);
     }
+  }
+
+  #deleteRange(from: string, to: string): void {
+    for (const [key, value] of this.contents.range({ from, to })) {
+      this.bytes -= key.length + value.length;
+    }
+    this.contents.deleteRange(from, to);
   }
 
   #put(key: string, value: Uint8Array): void {

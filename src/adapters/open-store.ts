@@ -57,7 +57,8 @@ interface Format {
  */
 export async function openStore(
   directory: string,
-  options: OpenStoreOptions,
+  options: OpenStoreOptions = {},
+  probe: () => Promise<string> = probeRocks,
 ): Promise<OpenedStore> {
   const wanted = options.engine ?? "auto";
   const found = await readFormat(directory);
@@ -65,11 +66,11 @@ export async function openStore(
   if (engine !== undefined && wanted !== "auto" && engine !== wanted) {
     refuse(fault("STORE_FORMAT", { directory, found: `a ${engine} store`, expected: wanted }));
   }
-  const problem = engine === "leveldb" ? "" : await probeRocks();
+  const problem = engine === "leveldb" ? "" : await probe();
   const notices =
     problem === "" ? [] : [`RocksDB does not work here, so LevelDB is used: ${problem}`];
   if (problem !== "" && engine === "rocksdb") {
-    const detail = `the directory needs RocksDB, which does not work here: ${problem}`;
+    const detail = `RocksDB is needed and does not work here: ${problem}`;
     refuse(fault("STORE_FAILED", { operation: "open", detail }));
   }
   const chosen = engine ?? (problem === "" ? "rocksdb" : "leveldb");
@@ -147,18 +148,13 @@ async function writeFormat(directory: string, engine: StoreEngine, version: stri
 }
 
 /** Empty when RocksDB works here, otherwise why not. A child process tries, because a bad binary aborts. */
-export async function probeRocks(): Promise<string> {
+export async function probeRocks(program = probeFile()): Promise<string> {
   const directory = await attempt(() => mkdtemp(join(tmpdir(), "goclaw-probe-")));
   try {
     return await new Promise((resolve) => {
-      execFile(
-        process.execPath,
-        [probeFile(), directory],
-        { timeout: 20_000 },
-        (error, _, stderr) => {
-          resolve(error === null ? "" : problemOf(error, stderr));
-        },
-      );
+      execFile(process.execPath, [program, directory], { timeout: 20_000 }, (error, _, stderr) => {
+        resolve(error === null ? "" : problemOf(error, stderr));
+      });
     });
   } finally {
     await rm(directory, { recursive: true, force: true });

@@ -44,7 +44,7 @@ import {
   snapshotKey,
 } from "./keys.ts";
 import { type ExpectedEnd, type LoadedRun, RunReader } from "./reader.ts";
-import { readRecord } from "./record.ts";
+import { damaged, readRecord } from "./record.ts";
 import { Recovery } from "./recovery.ts";
 import { Retention } from "./retention.ts";
 import type { Message } from "./schema.ts";
@@ -260,8 +260,11 @@ export class StoreJournal implements Journal {
     const end = position && { sequence: position.sequence, link: { ...position } };
     await this.#last;
     if (end !== undefined) return end;
-    const ended = await this.#get<EndedRecord>(endedKey(runId), ENDED);
-    return ended && { sequence: ended.sequence, link: ended };
+    const key = endedKey(runId);
+    const ended = await this.#get<EndedRecord>(key, ENDED);
+    if (ended !== undefined) return { sequence: ended.sequence, link: ended };
+    if (await this.#reader.hasRecords(runId)) damaged(key, "the run has records, but no end");
+    return undefined;
   }
 
   async #get<T>(key: Uint8Array, table: Message<T>): Promise<T | undefined> {

@@ -148,6 +148,12 @@ export class RunReader {
     }
   }
 
+  /** Whether there is anything of a run's history. */
+  async hasRecords(runId: RunId): Promise<boolean> {
+    const range = { from: runKey(runId, 0), to: runKey(runId, Number.MAX_SAFE_INTEGER) };
+    return (await this.#store.range(range, { limit: 1 })).length > 0;
+  }
+
   /** One record, or undefined when the store has none under its key. */
   async record(runId: RunId, firstSequence: number): Promise<ReadRecord | undefined> {
     const key = runKey(runId, firstSequence);

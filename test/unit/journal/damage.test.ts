@@ -199,6 +199,17 @@ describe("missing and misplaced records", () => {
     },
   );
 
+  test("a finished run that is in no index is noticed when it is asked for", async () => {
+    const disk = await makeDisk();
+    for (const [key] of entriesOf(disk)) {
+      if (key.startsWith(PREFIXES.ended)) disk.contents.delete(key);
+    }
+    const given = await answers(disk);
+    const where = `ended/${runIdAt(2)}`;
+    expect(given.get("history 2")).toMatchObject({ code: "DATA_LOSS", where });
+    expect(given.get("load 2")).toMatchObject({ code: "DATA_LOSS", where });
+  });
+
   test("the name of the lost key is in the fault", async () => {
     const disk = await makeDisk();
     const commit = entriesOf(disk).find(([key]) => nameOf(key) === "commit/3");
