@@ -118,7 +118,7 @@ export class LevelStore implements OrderedStore {
       await this.#level.batch(operations, { sync: true });
       for (const { resolve } of group) resolve();
     } catch (error) {
-      this.#failure ??= failed("write", error);
+      this.#failure ??= problem("write", this.#directory, error);
       for (const { reject } of group) reject(new FaultError(this.#failure, { cause: error }));
     }
   }

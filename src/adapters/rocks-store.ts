@@ -3,6 +3,7 @@
  * hands the buffer over and waits; reads asked in the same turn travel together. Writes are answered in order, and the
  * first failure, or the thread's death, refuses everything after it.
  */
+import { mkdir } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import { Deque } from "../base/deque.ts";
 import { type Fault, FaultError, fault } from "../base/fault.ts";
@@ -32,7 +33,10 @@ export class RocksStore implements OrderedStore {
   #isGone = false;
 
   /** Starts the thread and opens or creates the database. Rejects with `STORE_LOCKED` or `STORE_FAILED`. */
-  static open(directory: string): Promise<RocksStore> {
+  static async open(directory: string): Promise<RocksStore> {
+    await mkdir(directory, { recursive: true }).catch((error: Error) => {
+      throw new FaultError(failed("open", error.message), { cause: error });
+    });
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
     const file = new URL(`./rocks-thread.${extension}`, import.meta.url);
     const worker = new Worker(file, { name: "goclaw-storage", workerData: { directory } });
@@ -165,7 +169,7 @@ export class RocksStore implements OrderedStore {
         return;
       case "failed":
       case "not_open":
-        this.#failWrites(failed("write", reply.detail));
+        this.#failWrites(problem("write", this.#directory, reply));
         return;
       case "closed":
         void this.#worker.terminate();

@@ -36,7 +36,7 @@ export type RocksReply =
   /** The oldest `count` writes are durable. */
   | { readonly kind: "written"; readonly count: number }
   /** No write from the oldest waiting one on will ever be made. */
-  | { readonly kind: "failed"; readonly detail: string }
+  | ({ readonly kind: "failed" } & Problem)
   | { readonly kind: "found"; readonly id: number; readonly frame: ArrayBuffer }
   | ({ readonly kind: "not_read"; readonly id: number } & Problem)
   | { readonly kind: "closed" };
@@ -63,7 +63,7 @@ class RocksThread {
   readonly #rocks: RocksBinding;
   readonly #database: Database;
   readonly #post: (reply: RocksReply, transfer?: readonly ArrayBuffer[]) => void;
-  #failure: string | undefined;
+  #failure: Problem | undefined;
 
   constructor(
     rocks: RocksBinding,
@@ -87,8 +87,8 @@ class RocksThread {
   }
 
   #write(writes: readonly WriteRequest[]): void {
+    if (this.#failure !== undefined) return this.#post({ kind: "failed", ...this.#failure });
     try {
-      if (this.#failure !== undefined) throw new Error(this.#failure);
       let merged: ArrayBuffer[] = [];
       for (const write of writes) {
         if (write.kind === "write") merged.push(write.frame);
@@ -100,9 +100,8 @@ class RocksThread {
       }
       this.#writeFrames(merged);
     } catch (error) {
-      this.#failure = problemOf(error).detail;
-      this.#post({ kind: "failed", detail: this.#failure });
-      return;
+      this.#failure = problemOf(error);
+      return this.#post({ kind: "failed", ...this.#failure });
     }
     this.#post({ kind: "written", count: writes.length });
   }

@@ -33,7 +33,8 @@ export interface RangeOptions {
  * - `write` is atomic and, once resolved, durable (fsync) and visible to every later read.
  * - Writes are applied in call order; a second call may be made before the first resolves.
  * - `write` has taken keys and values when it returns; the caller may reuse their memory at once.
- * - After the first failed write every later write rejects with `STORE_FAILED`; nothing is retried. Re-open to recover.
+ * - After the first failed write every later write rejects with the same fault (`STORE_FAILED`, or `DATA_LOSS` when the
+ *   store found its own files damaged); nothing is retried. Re-open to recover.
  * - Reads see all resolved writes and may see pending ones.
  * - One process at a time: a second open is refused with `STORE_LOCKED`; a foreign directory with `STORE_FORMAT`.
  * - `close` waits for pending writes, is idempotent, and later calls reject.
