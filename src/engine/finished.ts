@@ -10,7 +10,7 @@ import type { Definitions } from "./definitions.ts";
 import { replay } from "./replay.ts";
 
 /** Most finished runs and most of their tasks kept in memory. */
-const RUNS_KEPT_MAX = 2_000;
+const RUNS_KEPT_MAX = 256;
 const TASKS_KEPT_MAX = 50_000;
 
 export class FinishedRuns {
