@@ -109,6 +109,8 @@ export class Listener {
     sniffProtocol(socket, (isHttp2) => {
       patience.cancel();
       if (isHttp2) {
+        // HTTP/1 servers let clients half-close; an HTTP/2 connection whose client is done is over.
+        socket.allowHalfOpen = false;
         this.#http2.emit("connection", socket);
         return;
       }

@@ -8,6 +8,7 @@ import * as http2 from "node:http2";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { FaultError } from "../../../src/base/fault.ts";
+import { prng } from "../../../src/base/hash.ts";
 import { Listener, type RequestHandler } from "../../../src/server/listener.ts";
 import { MemoryLogger } from "../../support/memory-logger.ts";
 import { VirtualHost } from "../../support/virtual-host.ts";
@@ -64,6 +65,8 @@ async function read(stream: NodeJS.ReadableStream): Promise<string> {
 const get = (session: http2.ClientHttp2Session, headers: http2.OutgoingHttpHeaders = {}) =>
   session.request({ ":path": "/x", ...headers });
 
+const http2Preface = () => Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
 /** Preface, SETTINGS and one request as bytes, headers as HPACK literals. */
 function http2Request(headers: Record<string, string>): Buffer {
   const frame = (type: number, flags: number, stream: number, body: Buffer) => {
@@ -85,7 +88,7 @@ function http2Request(headers: Record<string, string>): Buffer {
     ]),
   ]);
   return Buffer.concat([
-    Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    http2Preface(),
     frame(4, 0, 0, Buffer.alloc(0)),
     frame(1, 1, 1, block.subarray(0, 16_384)),
     frame(9, 4, 1, block.subarray(16_384)),
@@ -296,6 +299,36 @@ describe("limits of connections", () => {
     await host.advance(LIMITS.idleMs + LIMITS.pingMs);
     proxy.resume();
     await closed;
+  });
+});
+
+describe("bytes that are no protocol", () => {
+  const draw = prng(7);
+  const noise = (length: number) =>
+    Buffer.from(Array.from({ length }, () => Math.floor(draw() * 256)));
+
+  it.each([
+    ["noise", () => noise(5_000)],
+    ["noise after the HTTP/2 preface", () => Buffer.concat([http2Preface(), noise(5_000)])],
+    [
+      "noise in an HTTP/1.1 request",
+      () => Buffer.concat([Buffer.from("GET / HTTP/1.1\r\n"), noise(5_000)]),
+    ],
+    [
+      "a request cut in its headers",
+      () => http2Request({ filler: "x".repeat(20_000) }).subarray(0, 9_000),
+    ],
+    ["an endless header", () => Buffer.from(`GET / HTTP/1.1\r\nx: ${"y".repeat(100_000)}`)],
+  ])("do no harm: %s", async (_, bytes) => {
+    const { port } = await listen();
+    for (let round = 0; round < 20; round++) {
+      const socket = await dial(port);
+      socket.on("error", () => {});
+      socket.end(bytes());
+      socket.resume();
+      await new Promise((resolve) => socket.once("close", resolve));
+    }
+    expect(await read(get(dialHttp2(port)))).toBe("2.0 GET /x");
   });
 });
 

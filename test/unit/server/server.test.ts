@@ -122,9 +122,7 @@ describe.each(PROTOCOLS)("over %s", (protocol) => {
     const { client } = await serve({
       watch: async function* () {
         yield* eventsOf(1);
-        throw new FaultError(
-          fault("WATCHER_SLOW", { runId: RUN_ID, lastSequence: 1, limit: 65_536 } as never),
-        );
+        throw new FaultError(fault("WATCHER_SLOW", { runId: RUN_ID, lastSequence: 1 }));
       },
     });
     const seen: unknown[] = [];
@@ -384,6 +382,16 @@ describe("a request is refused", () => {
       );
       expect(await response.text()).toContain("65 levels of JSON");
     });
+  });
+
+  it("when it inflates to more than 4 MiB", async () => {
+    const { address } = await serve();
+    const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024, " "));
+    const response = await post(address, "/goclaw.v1.RunService/StartRun", bomb, {
+      "content-encoding": "gzip",
+    });
+    expect(response.status).toBe(429);
+    expect(await response.text()).toContain("resource_exhausted");
   });
 
   it("when JSON holds more values than can be read without holding up others", async () => {
