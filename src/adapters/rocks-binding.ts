@@ -31,8 +31,8 @@ export interface RocksBinding {
     options: object,
   ): (Uint8Array | undefined)[];
   batch_init(): Batch;
-  batch_put(batch: Batch, key: Uint8Array, value: Uint8Array, options: object): void;
-  batch_del(batch: Batch, key: Uint8Array, options: object): void;
+  batch_put(batch: Batch, key: Uint8Array, value: Uint8Array, options: undefined): void;
+  batch_del(batch: Batch, key: Uint8Array, options: undefined): void;
   batch_clear(batch: Batch): void;
   batch_write(database: Database, batch: Batch, options: { readonly sync: boolean }): void;
   iterator_init(database: Database, options: object): Iterator;

@@ -12,7 +12,7 @@ rocks.db_open(database, { createIfMissing: true }, (error) => {
   if (error) throw error;
   const key = Uint8Array.of(1);
   const batch = rocks.batch_init();
-  rocks.batch_put(batch, key, key, {});
+  rocks.batch_put(batch, key, key, undefined);
   rocks.batch_write(database, batch, { sync: false });
   const [found] = rocks.db_get_many_sync(database, [key], { valueEncoding: "buffer" });
   process.exitCode = found?.[0] === 1 ? 0 : 1;
