@@ -182,10 +182,8 @@ export class PluginPool implements WorkerEvents {
 
   /** Starts what is missing, leaving out those that a restart timer will bring. */
   #fill(): void {
-    const active = [...this.#workers].filter(
-      ({ phase }) => phase === "loading" || phase === "ready",
-    );
-    for (let n = active.length + this.#restarts.size; n < this.#options.threads; n++) {
+    const present = this.#active().length + this.#restarts.size;
+    for (let n = present; n < this.#options.threads; n++) {
       this.#startWorker();
     }
   }
@@ -208,8 +206,12 @@ export class PluginPool implements WorkerEvents {
   /** Whether a thread that takes the agent's attempts is there or will be. */
   #isServed(agent: string): boolean {
     if (!this.#names.has(agent)) return false;
-    const coming = this.#restarts.size > 0;
-    return coming || [...this.#workers].some((worker) => worker.mayServe(agent));
+    const isMissingOne = !this.#superseded && this.#active().length < this.#options.threads;
+    return isMissingOne || [...this.#workers].some((worker) => worker.mayServe(agent));
+  }
+
+  #active(): readonly PluginWorker[] {
+    return [...this.#workers].filter(({ phase }) => phase === "loading" || phase === "ready");
   }
 
   #startWaiting(): void {
