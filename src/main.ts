@@ -14,7 +14,18 @@ function isFit(version: string): boolean {
   return major === NODE_OLDEST[0] && minor >= NODE_OLDEST[1];
 }
 
+/**
+ * Keeps what Node.js made of the sources, which halves the start from a checkout. The folder belongs to the checkout: a
+ * shared one in the temporary directory would let another user put code there. Where it cannot be written, nothing is kept.
+ */
+async function keepStrippedSources(): Promise<void> {
+  if (!import.meta.filename.endsWith(".ts")) return;
+  const { enableCompileCache } = await import("node:module");
+  enableCompileCache(`${import.meta.dirname}/../node_modules/.cache/goclaw`);
+}
+
 if (isFit(process.version)) {
+  await keepStrippedSources();
   const { main } = await import("./main/system-cli.ts");
   await main(process.argv.slice(2));
 } else {

@@ -36,8 +36,8 @@ export function serverAddress(cli: Cli, server: string | undefined): string {
 }
 
 /** Clients of a daemon; see {@link serverAddress}. Nothing is sent yet. */
-export function clientsOf(cli: Cli, server: string | undefined): Clients {
-  const transport = cli.connect(serverAddress(cli, server));
+export async function clientsOf(cli: Cli, server: string | undefined): Promise<Clients> {
+  const transport = await cli.connect(serverAddress(cli, server));
   return {
     runs: createClient(RunService, transport),
     admin: createClient(AdminService, transport),
@@ -57,11 +57,19 @@ const RESUMABLE: ReadonlySet<Code> = new Set([
   Code.Aborted,
 ]);
 
+/** A watch of one run. */
+export interface Follow {
+  readonly runId: string;
+  readonly afterSequence: bigint;
+  /** Told once each time the stream is cut, before it is resumed. */
+  readonly onCut?: () => void;
+}
+
 /** Events of a run after a sequence, to its end or until `abort`. */
 export async function* followRun(
   runs: Clients["runs"],
   clock: Clock,
-  watch: { readonly runId: string; readonly afterSequence: bigint },
+  watch: Follow,
   abort?: AbortSignal,
 ): AsyncIterable<TaskEvent> {
   let { afterSequence } = watch;
@@ -87,6 +95,7 @@ export async function* followRun(
       const failure = ConnectError.from(error);
       if (abort?.aborted === true || !RESUMABLE.has(failure.code) || failures >= RESUMES_MAX)
         throw error;
+      if (failures === 0) watch.onCut?.();
       await pause(clock, Math.min(RESUME_LONGEST_MS, RESUME_FIRST_MS * 2 ** failures));
       failures++;
     }

@@ -58,8 +58,9 @@ export class InvalidFile extends Error {
 /** Reads a definition file. Throws {@link InvalidFile} with every problem, {@link UsageError} when it cannot be read. */
 export async function readDefinitionFile(cli: Cli, path: string): Promise<ReadDefinition> {
   const text = await readFile(cli, path);
-  const read = cli.definitions.read(path, text);
-  if ("violations" in read) throw new InvalidFile(cli.definitions.format(path, read.violations));
+  const definitions = await cli.loadDefinitions();
+  const read = definitions.read(path, text);
+  if ("violations" in read) throw new InvalidFile(definitions.format(path, read.violations));
   return read;
 }
 

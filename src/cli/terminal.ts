@@ -69,11 +69,11 @@ export interface Cli {
   readonly files: Files;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly version: { readonly goclaw: string; readonly node: string };
-  readonly definitions: LocalDefinitions;
+  loadDefinitions(): Promise<LocalDefinitions>;
   /** Calls `listener` on each signal until the returned function is called. */
   onStopSignal(listener: (signal: StopSignal) => void): () => void;
   /** A transport to a daemon; nothing is sent yet. */
-  connect(server: string): Transport;
+  connect(server: string): Promise<Transport>;
   /** Starts the daemon of `goclaw serve`; `baseDir` is where default files are looked for. */
   serve(options: ConfigOptions, baseDir: string): Promise<Daemon>;
   /** Starts an engine for one run in this process, in memory unless a data directory is named. */

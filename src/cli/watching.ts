@@ -55,9 +55,14 @@ export async function watchToEnd(
   // Also the first contact: a run or daemon that does not exist fails here, and only a watch that began is resumed.
   const { run } = await runs.getRun({ runId: watch.runId, summaryOnly: !live });
   if (run === undefined) throw new Error("the daemon answered without a run");
+  const onCut = (): void => cli.terminal.err("goclaw: the stream of events was cut; resuming it\n");
   const last = live
     ? await showLive(cli, runs, run, abort)
-    : await showLines(cli, followRun(runs, cli.clock, watch, abort), lineOf(view, run));
+    : await showLines(
+        cli,
+        followRun(runs, cli.clock, { ...watch, onCut }, abort),
+        lineOf(view, run),
+      );
   const outcome = await outcomeOf(runs, watch.runId, last);
   if (live || view.plain) printEnd(cli, outcome);
   return outcome;

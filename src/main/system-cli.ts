@@ -5,22 +5,27 @@
  */
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { setDefaultAutoSelectFamilyAttemptTimeout } from "node:net";
 import { dirname, resolve } from "node:path";
 import { text } from "node:stream/consumers";
-import { createGrpcTransport } from "@connectrpc/connect-node";
 import { SystemHost } from "../adapters/system-host.ts";
 import { runCli } from "../cli/program.ts";
 import type { Cli, ConfigOptions, Daemon, Files, StopSignal, Terminal } from "../cli/terminal.ts";
-import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config.ts";
 import { VERSION } from "../version.ts";
-import { localDefinitions } from "./local-definitions.ts";
+
+/**
+ * How long one address of a name may take before the next is tried. Node's quarter of a second is over before a busy
+ * machine has answered, and the connection fails although the daemon is there.
+ */
+const ADDRESS_ATTEMPT_MS = 5_000;
 
 /** What shells call a process that writes to a closed pipe: 128 and SIGPIPE. */
 const EXIT_BROKEN_PIPE = 141;
 
 /** Runs `goclaw` with the words after its name and ends the process. */
 export async function main(words: readonly string[]): Promise<never> {
+  setDefaultAutoSelectFamilyAttemptTimeout(ADDRESS_ATTEMPT_MS);
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     // Whoever read the output has gone, as in `goclaw list | head`.
     if (error.code === "EPIPE") process.exit(EXIT_BROKEN_PIPE);
@@ -41,11 +46,15 @@ function systemCli(): Cli {
     files: systemFiles,
     environment: process.env,
     version: { goclaw: VERSION, node: process.version },
-    definitions: localDefinitions,
+    loadDefinitions: async () => (await import("./local-definitions.ts")).localDefinitions,
     onStopSignal,
-    connect: (server) => createGrpcTransport({ baseUrl: server }),
-    serve: (options, baseDir) => start(configOf(options, baseDir)),
-    embed: (options, baseDir) => start(embeddedConfig(configOf(options, baseDir), options)),
+    connect: async (server) => {
+      const { createGrpcTransport } = await import("@connectrpc/connect-node");
+      return createGrpcTransport({ baseUrl: server });
+    },
+    serve: async (options, baseDir) => start(await configOf(options, baseDir)),
+    embed: async (options, baseDir) =>
+      start(embeddedConfig(await configOf(options, baseDir), options)),
     exit: (code) => process.exit(code),
   };
 }
@@ -87,7 +96,11 @@ function onStopSignal(listener: (signal: StopSignal) => void): () => void {
   };
 }
 
-function configOf({ config: file, ...flags }: ConfigOptions, baseDir: string): Config {
+async function configOf(
+  { config: file, ...flags }: ConfigOptions,
+  baseDir: string,
+): Promise<Config> {
+  const { loadConfig } = await import("../config/load.ts");
   return loadConfig({
     file,
     baseDir: resolve(baseDir),

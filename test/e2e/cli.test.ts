@@ -41,6 +41,17 @@ function lastEvent(stdout: string): unknown {
   return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
 }
 
+test("an old Node.js is refused in one line", async () => {
+  const old = "Object.defineProperty(process,'version',{value:'v20.19.5'})";
+  const main = join(import.meta.dirname, "../../src/main.ts");
+  const words = ["--import", `data:text/javascript,${old}`, main, "version"];
+  expect(await new Process(process.execPath, words, {}).ended).toEqual({
+    exit: 1,
+    stdout: "",
+    stderr: "goclaw: needs Node.js 22.18 or newer, or 24; this is v20.19.5\n",
+  });
+});
+
 describe("a project from nothing", () => {
   test("init, validate, plan and run", async () => {
     const cwd = directory();
@@ -214,20 +225,24 @@ describe("a daemon", () => {
       "sleeper.yaml": SLEEPER,
     });
     const first = await serve(["--data", "data"], { cwd });
-    const watching = start(["run", "short.yaml", "--server", first.server, "--plain"], { cwd });
+    const on =
+      (server: string) =>
+      (...words: string[]) =>
+        goclaw([...words, "--server", server], { cwd });
+    const short = (await on(first.server)("submit", "short.yaml")).stdout.trim();
+    const watching = start(["watch", short, "--plain", "--server", first.server], { cwd });
     await watching.until(/task_started/);
     first.daemon.signal("SIGTERM");
     await first.daemon.until(/finishing running attempts/, "stderr");
-    const refused = await goclaw(["submit", "short.yaml", "--server", first.server], { cwd });
+    const refused = await on(first.server)("submit", "short.yaml");
     expect(refused.exit).not.toBe(0);
     expect((await first.daemon.ended).exit).toBe(0);
 
     const second = await serve(["--data", "data"], { cwd });
-    const runs = await goclaw(["list", "--server", second.server, "--json"], { cwd });
-    expect(runs.stdout).toContain("RUN_STATE_COMPLETED");
-    const nap = (
-      await goclaw(["submit", "sleeper.yaml", "--server", second.server], { cwd })
-    ).stdout.trim();
+    expect((await on(second.server)("watch", short)).exit).toBe(0);
+    const { tasks } = JSON.parse((await on(second.server)("get", short, "--json")).stdout);
+    expect(tasks).toMatchObject([{ state: "TASK_STATE_COMPLETED", attempt: 1 }]);
+    const nap = (await on(second.server)("submit", "sleeper.yaml")).stdout.trim();
     const napping = start(["watch", nap, "--plain", "--server", second.server], { cwd });
     await napping.until(/task_started/);
     second.daemon.signal("SIGTERM");

@@ -3,8 +3,9 @@
  * server made of plain functions behind an in-memory transport. What a test leaves out fails loudly when used.
  */
 import { posix } from "node:path";
-import type { ConnectRouter } from "@connectrpc/connect";
+import type { ConnectRouter, Transport } from "@connectrpc/connect";
 import { createRouterTransport } from "@connectrpc/connect";
+import type { LocalDefinitions } from "../../src/cli/definition-view.ts";
 import { runCli } from "../../src/cli/program.ts";
 import type { Cli, ConfigOptions, Daemon, StopSignal } from "../../src/cli/terminal.ts";
 import { VirtualHost } from "./virtual-host.ts";
@@ -27,7 +28,7 @@ export interface FakeCliOptions {
   readonly columns?: number;
   readonly rows?: number;
   readonly environment?: Readonly<Record<string, string>>;
-  readonly definitions?: Cli["definitions"];
+  readonly definitions?: LocalDefinitions;
   readonly daemon?: Partial<Daemon>;
 }
 
@@ -38,7 +39,6 @@ export class FakeCli implements Cli {
   readonly files: Cli["files"];
   readonly environment: Cli["environment"];
   readonly version = { goclaw: "1.2.3", node: "v24.0.0" };
-  readonly definitions: Cli["definitions"];
   readonly servers: string[] = [];
   readonly started: { kind: "serve" | "embed"; options: ConfigOptions; baseDir: string }[] = [];
   readonly written = new Map<string, string>();
@@ -80,15 +80,14 @@ export class FakeCli implements Cli {
       dirname: posix.dirname,
     };
     this.environment = options.environment ?? {};
-    this.definitions = options.definitions ?? {
-      read: () => {
-        throw new Error("this test reads no definitions");
-      },
-      format: () => "",
-    };
   }
 
-  connect(server: string): ReturnType<Cli["connect"]> {
+  async loadDefinitions(): Promise<LocalDefinitions> {
+    if (this.#options.definitions === undefined) throw new Error("this test has no definitions");
+    return this.#options.definitions;
+  }
+
+  async connect(server: string): Promise<Transport> {
     this.servers.push(server);
     return createRouterTransport(this.#options.routes ?? (() => {}));
   }

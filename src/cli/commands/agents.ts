@@ -30,13 +30,13 @@ export const agentsCommand = command<AgentsOptions>({
   ],
   action: async (cli, _args, options) => {
     const local = options.agents !== undefined || options.config !== undefined;
-    if (!local) return print(cli, clientsOf(cli, options.server), options);
+    if (!local) return print(cli, await clientsOf(cli, options.server), options);
     if (options.server !== undefined) {
       throw new UsageError("--server cannot be combined with --agents or --config");
     }
     const daemon = await cli.embed(options, cli.files.resolve());
     try {
-      return await print(cli, clientsOf(cli, daemon.address), options);
+      return await print(cli, await clientsOf(cli, daemon.address), options);
     } finally {
       await daemon.stop();
     }

@@ -38,7 +38,7 @@ export const definitionsCommand: CommandSpec = {
       isDefault: true,
       options: OPTIONS,
       action: async (cli, _args, options) => {
-        const { admin } = clientsOf(cli, options.server);
+        const { admin } = await clientsOf(cli, options.server);
         const { definitions } = await admin.listDefinitions({ namespace: options.namespace ?? "" });
         return print(cli, definitions, options);
       },
@@ -50,7 +50,7 @@ export const definitionsCommand: CommandSpec = {
       options: OPTIONS,
       action: async (cli, [file = ""], options) => {
         const spec = specOf(await readDefinitionFile(cli, file));
-        const { admin } = clientsOf(cli, options.server);
+        const { admin } = await clientsOf(cli, options.server);
         const namespace = options.namespace ?? "";
         const { definition } = await admin.registerDefinition({ spec, namespace });
         return print(cli, definition === undefined ? [] : [definition], options);
@@ -62,7 +62,7 @@ export const definitionsCommand: CommandSpec = {
       arguments: [{ term: "<name>", doc: "name, name@version, or hash" }],
       options: OPTIONS.slice(0, 2),
       action: async (cli, [name = ""], options) => {
-        const { admin } = clientsOf(cli, options.server);
+        const { admin } = await clientsOf(cli, options.server);
         const shown = await admin.getDefinition({ name, namespace: options.namespace ?? "" });
         cli.terminal.out(
           `${toJsonString(GetDefinitionResponseSchema, shown, { prettySpaces: 2 })}\n`,

@@ -35,7 +35,8 @@ export const lanesCommand: CommandSpec = {
       isDefault: true,
       options: OPTIONS,
       action: async (cli, _args, options) => {
-        const { lanes } = await clientsOf(cli, options.server).admin.listLanes({});
+        const { admin } = await clientsOf(cli, options.server);
+        const { lanes } = await admin.listLanes({});
         return print(cli, lanes, options);
       },
     }),
@@ -65,7 +66,8 @@ function changing(
     options: OPTIONS,
     action: async (cli, given, options) => {
       const change: Change = { ...changeOf(given), name: given[0] ?? "" };
-      const { lane } = await clientsOf(cli, options.server).admin.changeLane(change);
+      const { admin } = await clientsOf(cli, options.server);
+      const { lane } = await admin.changeLane(change);
       return print(cli, lane === undefined ? [] : [lane], options);
     },
   });

@@ -37,7 +37,7 @@ export const getCommand = command<ReadOptions>({
   ],
   options: [SERVER_OPTION, JSON_OPTION],
   action: async (cli, [runId = "", taskId], options) => {
-    const { runs, engine } = clientsOf(cli, options.server);
+    const { runs, engine } = await clientsOf(cli, options.server);
     const style = styleOf(cli);
     if (taskId !== undefined) {
       const task = await engine.getTaskStatus({ runId, taskId });
@@ -101,7 +101,7 @@ export const listCommand = command<ListOptions>({
   ],
   action: async (cli, _args, options) => {
     const most = options.all ? Number.POSITIVE_INFINITY : (options.limit ?? LIMIT_DEFAULT);
-    const listed = await listRuns(cli, clientsOf(cli, options.server).runs, options, most);
+    const listed = await listRuns(cli, (await clientsOf(cli, options.server)).runs, options, most);
     const lines = options.json
       ? listed.runs.map((run) => toJsonString(RunSummarySchema, run))
       : runTable(listed.runs, styleOf(cli));

@@ -48,7 +48,7 @@ export const runCommand = command<RunOptions>({
     );
     if (options.server !== undefined) {
       refuseLocalOptions(options);
-      return runOn(cli, clientsOf(cli, options.server), submission, options);
+      return runOn(cli, await clientsOf(cli, options.server), submission, options);
     }
     return runHere(cli, file, submission, options);
   },
@@ -73,10 +73,14 @@ async function runHere(
 ): Promise<number> {
   const daemon = await cli.embed(options, cli.files.dirname(file));
   for (const notice of daemon.notices) cli.terminal.err(`goclaw: ${notice}\n`);
-  const result = await Promise.race([
-    runOn(cli, clientsOf(cli, daemon.address), submission, options).finally(() => daemon.stop()),
-    daemon.failed,
-  ]);
+  const run = async (): Promise<number> => {
+    try {
+      return await runOn(cli, await clientsOf(cli, daemon.address), submission, options);
+    } finally {
+      await daemon.stop();
+    }
+  };
+  const result = await Promise.race([run(), daemon.failed]);
   if (typeof result === "number") return result;
   cli.terminal.err(storeFailure(result));
   return EXIT.software;

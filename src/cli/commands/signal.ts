@@ -65,7 +65,7 @@ export const signalCommand = command<SignalOptions>({
   ],
   action: async (cli, [runId = "", taskId = ""], options) => {
     const signal = contentOf(options);
-    const { runs } = clientsOf(cli, options.server);
+    const { runs } = await clientsOf(cli, options.server);
     const response = await runs.sendSignal({
       signal: { runId, taskId, signalId: options.id ?? "", signal },
     });

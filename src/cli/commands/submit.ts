@@ -30,7 +30,8 @@ export const submitCommand = command<SubmitOptions>({
     const isFile = await cli.files.exists(definition);
     const source = isFile ? specOf(await readDefinitionFile(cli, definition)) : definition;
     const run = await submissionOf(cli, source, options);
-    const started = await clientsOf(cli, options.server).runs.startRun({ run });
+    const { runs } = await clientsOf(cli, options.server);
+    const started = await runs.startRun({ run });
     cli.terminal.out(
       `${options.json ? toJsonString(StartRunResponseSchema, started) : started.runId}\n`,
     );
@@ -55,7 +56,7 @@ export const cancelCommand = command<CancelOptions>({
     SERVER_OPTION,
   ],
   action: async (cli, [runId = ""], options) => {
-    const { runs } = clientsOf(cli, options.server);
+    const { runs } = await clientsOf(cli, options.server);
     await runs.cancelRun({ runId, reason: options.reason ?? "", grace: options.grace ?? "" });
     return EXIT.ok;
   },

@@ -26,7 +26,8 @@ export const versionCommand = command<VersionOptions>({
       cli.terminal.out(`${line}\n`);
       return EXIT.ok;
     }
-    const info = await clientsOf(cli, options.server).admin.getInfo({});
+    const { admin } = await clientsOf(cli, options.server);
+    const info = await admin.getInfo({});
     const state = info.ready ? "ready" : `not ready: ${info.reason}`;
     const line = options.json
       ? toJsonString(GetInfoResponseSchema, info, { alwaysEmitImplicit: true })

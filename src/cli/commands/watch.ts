@@ -33,7 +33,7 @@ export const watchCommand = command<WatchOptions>({
     const release = onFirstSignal(cli, () => leaving.abort());
     try {
       const watch = { runId, afterSequence: options.after ?? 0n };
-      const clients = clientsOf(cli, options.server);
+      const clients = await clientsOf(cli, options.server);
       return exitCodeOf(await watchToEnd(cli, clients, watch, options, leaving.signal));
     } catch (error) {
       if (!leaving.signal.aborted) throw error;

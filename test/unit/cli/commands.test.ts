@@ -452,6 +452,9 @@ describe("watch", () => {
     await exit;
     expect(code).toBe(3);
     expect(asked).toBe(11);
+    expect(cli.stderr).toMatch(
+      /^goclaw: the stream of events was cut; resuming it\ngoclaw: no daemon answers/,
+    );
   });
 
   test("a run that had ended before is told apart from a cut stream", async () => {
