@@ -71,7 +71,7 @@ function planOf(
 
 /**
  * Weight of the longest path from each task to a sink, itself included: the sum of expected durations, else timeouts,
- * else 1 ms each. A fallback counts only for itself: nobody expects it to run.
+ * else 1 ms each. A fallback weighs nothing: nobody expects it to run.
  */
 function remainingWeights(
   tasks: readonly TaskDefinition[],
@@ -83,28 +83,14 @@ function remainingWeights(
   const remaining = new Float64Array(graph.size);
   for (let place = order.length - 1; place >= 0; place--) {
     const node = order[place] as number;
-    const task = tasks[node] as TaskDefinition;
-    const guarded = guards.get(node);
-    const longest = Math.max(
-      longestAfter(node, guards, graph, remaining),
-      guarded === undefined ? 0 : longestAfter(guarded, guards, graph, remaining),
-    );
-    remaining[node] = longest + (expectedMs?.(task.agent) ?? task.timeoutMs ?? 1);
+    const { agent, timeoutMs } = tasks[node] as TaskDefinition;
+    let longest = 0;
+    for (const dependent of dependentsOf(graph, node)) {
+      longest = Math.max(longest, remaining[dependent] as number);
+    }
+    remaining[node] = longest + (guards.has(node) ? 0 : (expectedMs?.(agent) ?? timeoutMs ?? 1));
   }
   return remaining;
-}
-
-function longestAfter(
-  node: number,
-  guards: ReadonlyMap<number, number>,
-  graph: Graph,
-  remaining: Float64Array,
-): number {
-  let longest = 0;
-  for (const dependent of dependentsOf(graph, node)) {
-    if (guards.get(dependent) !== node) longest = Math.max(longest, remaining[dependent] as number);
-  }
-  return longest;
 }
 
 /** Compiles one node. */

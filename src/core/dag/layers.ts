@@ -21,20 +21,21 @@ export function parallelGroups(plan: Plan): readonly (readonly string[])[] {
 
 /**
  * The heaviest path from a task without dependencies to a sink, and its weight: expected durations, else timeouts, else
- * 1 ms per task. Among equals the task that comes first in the definition;
- * fallbacks are not expected to run.
+ * 1 ms per task, nothing for fallbacks. Among equals the task that comes first in the definition.
  */
 export function hotPath(plan: Plan): { readonly ids: readonly string[]; readonly totalMs: Millis } {
   const first = heaviest(plan.nodes.filter(({ deps }) => deps.length === 0));
   const ids: string[] = [];
-  let node = first;
-  while (node !== undefined) {
+  for (let node = first; node !== undefined; node = heaviest(after(node, plan))) {
     ids.push(node.task.id);
-    const { dependents, fallback } = node;
-    const after = dependents.filter((dependent) => dependent !== fallback);
-    node = heaviest(after.map((dependent) => plan.nodes[dependent]));
   }
   return { ids, totalMs: first?.remainingMs ?? 0 };
+}
+
+/** Who waits for a node, except a fallback that nobody waits for. */
+function after({ dependents }: PlanNode, { nodes }: Plan): readonly PlanNode[] {
+  const waiting = dependents.map((dependent) => nodes[dependent] as PlanNode);
+  return waiting.filter(({ guards, remainingMs }) => guards === undefined || remainingMs > 0);
 }
 
 /** For each lane the most slots its tasks of a single layer take together, `cost` counted, by lane name. */
@@ -64,7 +65,7 @@ function layerNodes(plan: Plan): PlanNode[][] {
   return found;
 }
 
-function heaviest(nodes: readonly (PlanNode | undefined)[]): PlanNode | undefined {
+function heaviest(nodes: readonly PlanNode[]): PlanNode | undefined {
   let best: PlanNode | undefined;
   for (const node of nodes) {
     if (node !== undefined && (best === undefined || node.remainingMs > best.remainingMs))

@@ -70,6 +70,12 @@ describe("hot path", () => {
       task("b", ["a"]),
     );
     expect(hotPath(plan)).toEqual({ ids: ["a", "b"], totalMs: 2 });
+    const waitedFor = planOf(
+      task("a", [], { on_error: { fallback: "f" } }),
+      task("f", [], { timeout: "1h" }),
+      task("b", ["f"], { timeout: "5s" }),
+    );
+    expect(hotPath(waitedFor)).toEqual({ ids: ["a", "f", "b"], totalMs: 5_001 });
   });
 });
 
