@@ -59,7 +59,7 @@ export function configurationManual(): string {
       ["listen"],
       ["drainTimeout"],
       ["lanes", "global", "concurrency"],
-      ["limits", "payloadBytes"],
+      ["limits", "requestBytes"],
     ].map((path) => `| \`${path.join(".")}\` | \`${variableOf(path)}\` |`),
     "",
   ].join("\n");

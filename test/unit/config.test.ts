@@ -1,9 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { posix } from "node:path";
 import { describe, expect, test } from "vitest";
+import { readDefinitionText } from "../../src/adapters/definition-file.ts";
 import { FaultError } from "../../src/base/fault.ts";
 import type { Json } from "../../src/base/payload.ts";
 import { environmentTree, variableOf } from "../../src/config/environment.ts";
+import { keyOf } from "../../src/config/field.ts";
 import type { ConfigProblem, Source } from "../../src/config/read.ts";
 import { CONFIG_SCHEMA } from "../../src/config/schema.ts";
 import type { Config } from "../../src/config.ts";
@@ -64,7 +66,7 @@ describe("defaults", () => {
       log: { level: "info", format: "auto", modules: {} },
       retention: { maxAgeMs: 30 * 86_400_000, maxCount: 1_000_000 },
     });
-    expect(config.limits.payloadBytes).toBe(2 * 1024 * 1024);
+    expect(config.limits.requestBytes).toBe(4 * 1024 * 1024);
     expect("maxBytes" in config.retention).toBe(false);
     expect(config.bus.nats.tls).toBeUndefined();
   });
@@ -121,7 +123,7 @@ describe("sources", () => {
 
   test("snake_case is read like camelCase", () => {
     expect(read(file({ drain_timeout: "5s" })).drainTimeoutMs).toBe(5_000);
-    expect(read(file({ limits: { payload_bytes: "1KiB" } })).limits.payloadBytes).toBe(1024);
+    expect(read(file({ limits: { request_bytes: "1KiB" } })).limits.requestBytes).toBe(1024);
   });
 
   test("an absent value in YAML is no value", () => {
@@ -207,18 +209,18 @@ describe("values", () => {
   });
 
   test("sizes are numbers or text", () => {
-    expect(config({ limits: { payloadBytes: 1000 } }).limits.payloadBytes).toBe(1000);
-    expect(config({ limits: { payloadBytes: "1MB" } }).limits.payloadBytes).toBe(1_000_000);
-    expect(config({ limits: { payloadBytes: "1.5KiB" } }).limits.payloadBytes).toBe(1536);
+    expect(config({ limits: { requestBytes: 1000 } }).limits.requestBytes).toBe(1000);
+    expect(config({ limits: { requestBytes: "1MB" } }).limits.requestBytes).toBe(1_000_000);
+    expect(config({ limits: { requestBytes: "1.5KiB" } }).limits.requestBytes).toBe(1536);
     for (const wrong of ["1 parsec", "-1", "1.5", "", true]) {
-      expect(lines(file({ limits: { payloadBytes: wrong } }))).toHaveLength(1);
+      expect(lines(file({ limits: { requestBytes: wrong } }))).toHaveLength(1);
     }
   });
 
   test("limits can be lowered, not raised", () => {
-    expect(config({ limits: { tasks: 10 } }).limits.tasks).toBe(10);
-    expect(lines(file({ limits: { tasks: 10_001 } }))).toEqual([
-      "goclaw.yaml limits.tasks: 10001 is not valid. Expected a whole number from 1 to 10000.",
+    expect(config({ limits: { streams: 10 } }).limits.streams).toBe(10);
+    expect(lines(file({ limits: { streams: 1_001 } }))).toEqual([
+      "goclaw.yaml limits.streams: 1001 is not valid. Expected a whole number from 1 to 1000.",
     ]);
   });
 
@@ -315,6 +317,36 @@ describe("problems", () => {
       'goclaw.yaml commandAgents[1].name: "a" is already the name of commandAgents[0]. Give every agent its own name.',
     ]);
   });
+});
+
+test("every setting is read by the composition root, so that none is without effect", () => {
+  const app = readFileSync(new URL("../../src/app.ts", import.meta.url), "utf8");
+  const config = read();
+  const paths = [
+    ...Object.keys(config).filter((key) => key !== "limits"),
+    ...Object.keys(config.limits).map((key) => `limits.${key}`),
+  ];
+  const words = app.replace(/\{ ([\w, ]+) \}: Config/g, (_, names: string) =>
+    names.replace(/\w+/g, (name) => `config.${name}`),
+  );
+  expect(paths.filter((path) => !words.includes(`config.${path}`))).toEqual([]);
+});
+
+test("the example uses every section and is accepted as it stands", () => {
+  const path = new URL("../../examples/goclaw.yaml", import.meta.url);
+  const parsed = readDefinitionText(readFileSync(path, "utf8"), { fileName: "goclaw.yaml" });
+  if ("violations" in parsed) throw new Error(JSON.stringify(parsed.violations));
+  const sections = Object.keys(parsed.value as object);
+  const known = Object.keys(CONFIG_SCHEMA.fields).map(keyOf);
+  expect(known.filter((key) => !sections.includes(key))).toEqual(["insecure"]);
+  const config = read(file(parsed.value));
+  expect(config.lanes.named.map(({ name }) => name)).toEqual([
+    "default",
+    "io",
+    "cpu",
+    "llm",
+    "gpu",
+  ]);
 });
 
 test("docs/configuration.md is what the table prints", () => {
