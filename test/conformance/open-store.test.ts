@@ -121,10 +121,15 @@ describe("openStore", () => {
   });
 
   test("the probe finds RocksDB working here and leaves nothing behind", async () => {
-    const before = (await readdir(tmpdir())).filter((name) => name.startsWith("goclaw-probe-"));
-    expect(await probeRocks()).toBe("");
-    const after = (await readdir(tmpdir())).filter((name) => name.startsWith("goclaw-probe-"));
-    expect(after.filter((name) => !before.includes(name))).toEqual([]);
+    const { TMPDIR } = process.env;
+    process.env.TMPDIR = directory;
+    try {
+      expect(await probeRocks()).toBe("");
+    } finally {
+      if (TMPDIR === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = TMPDIR;
+    }
+    expect(await readdir(directory)).toEqual([]);
   });
 });
 
