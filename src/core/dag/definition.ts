@@ -125,7 +125,7 @@ export const DEFINITION_LIMITS = {
   labelBytes: 256,
   attempts: 100,
   /** Distinct CEL text of a definition: parsing takes a few microseconds per character. */
-  expressionChars: 128 * 1024,
+  expressionChars: 64 * 1024,
   /** Problems reported at once; the rest is a number. */
   violations: 1_000,
   templateOutputBytes: 2 * 1024 * 1024,

@@ -22,7 +22,7 @@ export type Position = (
 ) => { readonly line: number; readonly column: number } | undefined;
 
 /** Names compared while guessing what an unknown name was meant to be, over one validation. */
-const GUESSES_MAX = 200_000;
+const GUESSES_MAX = 50_000;
 
 /** The violations of one definition. */
 export class Violations {

@@ -182,12 +182,17 @@ describe("refused when compiled", () => {
     ["size(tasks)", '"tasks" must be followed'],
     ["has(tasks.x)", '"tasks" must be followed'],
     ["in", "reserved"],
-    [`${"(".repeat(65)}1${")".repeat(65)}`, "deeper than 64"],
-    [`${"true ? 1 : ".repeat(65)}2`, "deeper than 64"],
-    [Array(300).fill("1").join(" + "), "deeper than 250"],
-    [`"${"x".repeat(4_096)}"`, "4098 characters"],
   ])("%j: %s", (source, problem) => {
     expect(refusal(source)).toContain(problem);
+  });
+
+  test("what is too long or nests too deeply for the parser", () => {
+    expect(refusal(`"${"x".repeat(4_096)}"`)).toContain("4098 characters");
+    expect(refusal(`${"(".repeat(65)}1${")".repeat(65)}`)).toContain("deeper than 64");
+    expect(refusal(`${"true ? 1 : ".repeat(65)}2`)).toContain("deeper than 64");
+    expect(refusal(Array(300).fill("1").join(" + "))).toContain("deeper than 250");
+    expect(refusal(`${"(".repeat(64)}1${")".repeat(64)}`)).toBe("accepted");
+    expect(refusal(Array(200).fill("1").join(" + "))).toBe("accepted");
   });
 });
 
