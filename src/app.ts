@@ -36,6 +36,8 @@ const BUS_DRAIN_MS = 1_000;
 /** An engine without a server. */
 export interface EmbeddedEngine {
   readonly engine: EngineApi;
+  /** Agents that are functions of the embedding program; more can be registered at any time. */
+  readonly functions: FunctionTransport;
   /** Resolves when the store failed and nothing can be acknowledged any more. */
   readonly failed: Promise<Error>;
   /** Calls `listener` for committed events whose subject matches (`*` one segment, `>` the rest). */
@@ -60,6 +62,7 @@ interface Parts {
   readonly log: Log;
   readonly metrics: PromMetrics;
   readonly engine: Engine;
+  readonly functions: FunctionTransport;
   readonly store: Pick<OpenedStore, "description" | "notices">;
   readonly failed: Promise<Error>;
   /** Publishes committed events to a bus, from where that kind of bus was left. */
@@ -78,6 +81,7 @@ export async function openEmbedded(
   let published: Promise<void> | undefined;
   return {
     engine: parts.engine,
+    functions: parts.functions,
     failed: parts.failed,
     subscribe: async (pattern, listener) => {
       const leave = bus.subscribe(pattern, listener);
@@ -184,11 +188,13 @@ async function assemble(config: Config, agents: readonly Agent[], base: Base): P
   });
   const journal = new StoreJournal({ store: store.store, mark: store.mark, host });
   const hub = new EventHub({ bufferBytes: config.limits.watcherBytes }, { journal, metrics });
+  const functions = new FunctionTransport({}, { host });
+  for (const agent of agents) functions.register(agent);
   const runtime = new Runtime(
     {},
     {
       host,
-      transports: transportsOf(config, agents, base),
+      transports: [functions, ...transportsOf(config, base)],
       log: log.child({ module: "runtime" }),
       metrics,
     },
@@ -247,7 +253,17 @@ async function assemble(config: Config, agents: readonly Agent[], base: Base): P
   };
   if (config.bus.kind === "nats") await publishTo(natsBus(config, log));
   else await forgetConsumer(journal, "nats");
-  return { host, log, metrics, engine, store, failed: failure.promise, publishTo, close };
+  return {
+    host,
+    log,
+    metrics,
+    engine,
+    functions,
+    store,
+    failed: failure.promise,
+    publishTo,
+    close,
+  };
 }
 
 /** A bus that is configured no longer must not keep retention from deleting what it will never read. */
@@ -255,14 +271,8 @@ async function forgetConsumer(journal: StoreJournal, consumer: string): Promise<
   if ((await journal.loadCursor(consumer)) !== undefined) await journal.dropCursor(consumer);
 }
 
-function transportsOf(
-  config: Config,
-  agents: readonly Agent[],
-  { host, log }: Base,
-): AgentTransport[] {
-  const functions = new FunctionTransport({}, { host });
-  for (const agent of agents) functions.register(agent);
-  const transports: AgentTransport[] = [functions];
+function transportsOf(config: Config, { host, log }: Base): AgentTransport[] {
+  const transports: AgentTransport[] = [];
   if (config.agents.length > 0) {
     transports.push(
       new PluginTransport(

@@ -39,7 +39,13 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
     node: true,
   },
   adapters: { layers: ["base", "ports"], packages: ANY, node: true },
-  sdk: { layers: ["base", "gen", "app"], packages: CONNECT, node: true },
+  // An edge like app: an engine in the process shows runs as the server does, so it uses the server's words for them.
+  sdk: {
+    layers: ["base", "core", "config", "adapters", "server", "gen", "app"],
+    typesOf: ["ports", "engine"],
+    packages: CONNECT,
+    node: true,
+  },
   cli: { layers: ["base", "gen", "sdk", "config", "app"], packages: ANY, node: true },
   config: { layers: ["base", "core", "adapters"], typesOf: ["ports"], node: true },
   app: { layers: ANY, packages: ANY, node: true },
