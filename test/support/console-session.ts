@@ -56,6 +56,8 @@ const VOLATILE: readonly (readonly [RegExp, string])[] = [
   [/\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b/g, "<id>"],
   [/\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?)?/g, "<date>"],
   [/\b\d+(?:\.\d+)?\s?(?:ms|µs|s|min)\b/g, "<time>"],
+  // A column is as wide as its widest cell, which may be one of the above.
+  [/(?<=\S) {2,}/g, "  "],
 ];
 
 const blanked = (line: string) =>

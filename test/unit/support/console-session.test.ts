@@ -13,6 +13,13 @@ describe("matches", () => {
     ["another id", ["run 01JD0000000000000000000000"], ["run 01JDZZZZZZZZZZZZZZZZZZZZZZ"], true],
     ["another time", ["done in 1.5 s"], ["done in 27 ms"], true],
     ["another date", ["at 2026-01-01T00:00:00Z"], ["at 2027-12-31T23:59:59.999Z"], true],
+    [
+      "a column widened by another time",
+      ["AGE  TOOK", "9ms  1s"],
+      ["AGE    TOOK", "488ms  21ms"],
+      true,
+    ],
+    ["another indentation", ["  a"], ["    a"], false],
     ["another number", ["3 tasks"], ["4 tasks"], false],
     ["an ellipsis in a line", ["a … z"], ["a b c z"], true],
     ["an ellipsis that would have to span lines", ["a … z"], ["a", "z"], false],
