@@ -62,6 +62,9 @@ export interface EngineDeps {
 /** How long a client should wait before it tries another instance. */
 const RETRY_AFTER_DRAIN_MS: Millis = 1_000;
 
+/** How long watchers may take at the end for what was published last. */
+const WATCHERS_PATIENCE_MS: Millis = 1_000;
+
 type Phase = "new" | "recovering" | "ready" | "draining" | "stopped";
 
 export class Engine implements EngineApi, ShardListener {
@@ -429,6 +432,15 @@ export class Engine implements EngineApi, ShardListener {
     this.#deps.log.info({ inFlight: this.#dispatcher.inFlight, timeoutMs }, "draining");
     await this.#untilIdle(timeoutMs);
     await this.#shard.settled();
+    await this.#untilWatched();
+  }
+
+  /** Lets watchers take what was published last, so that whoever saw a task end sees its run end as well. */
+  async #untilWatched(): Promise<void> {
+    const patience = Promise.withResolvers<void>();
+    const timer = this.#deps.host.setTimer(WATCHERS_PATIENCE_MS, patience.resolve);
+    await this.#deps.hub.caughtUp(patience.promise);
+    timer.cancel();
   }
 
   /** Waits on the count of attempts in flight, at most `timeoutMs`. */

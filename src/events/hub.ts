@@ -9,11 +9,11 @@ import { assert } from "../base/assert.ts";
 import { type Fault, FaultError } from "../base/fault.ts";
 import type { RunId } from "../base/ids.ts";
 import type { Event, RunEvents } from "../core/run/message.ts";
+import { weigh } from "../core/run/weight.ts";
 import type { Journal } from "../ports/journal.ts";
 import type { Metrics } from "../ports/telemetry.ts";
 import { isLastEvent } from "./last-event.ts";
 import { Watcher } from "./watcher.ts";
-import { weigh } from "./weight.ts";
 
 export interface EventHubOptions {
   /** Most bytes of events that wait for one watcher. Default 64 KiB. */
@@ -46,6 +46,7 @@ export class EventHub {
   readonly #watchers = new Map<RunId, Set<Watcher>>();
   #count = 0;
   #stopped: Fault | undefined;
+  #onCaughtUp: (() => void) | undefined;
 
   constructor(options: EventHubOptions, deps: EventHubDeps) {
     this.#bufferBytes = options.bufferBytes ?? BUFFER_BYTES;
@@ -108,6 +109,27 @@ export class EventHub {
     }
   }
 
+  /** Resolves when every watcher has taken everything published so far, or `giveUp` resolves. */
+  async caughtUp(giveUp: Promise<void>): Promise<void> {
+    if (this.#isCaughtUp) return;
+    const done = new Promise<void>((resolve) => {
+      this.#onCaughtUp = resolve;
+    });
+    await Promise.race([done, giveUp]);
+    this.#onCaughtUp = undefined;
+  }
+
+  get #isCaughtUp(): boolean {
+    for (const watchers of this.#watchers.values()) {
+      for (const watcher of watchers) if (!watcher.isWaiting) return false;
+    }
+    return true;
+  }
+
+  #tellCaughtUp(): void {
+    if (this.#onCaughtUp !== undefined && this.#isCaughtUp) this.#onCaughtUp();
+  }
+
   /** Ends every watch, now and from now on, with a fault: the engine drains, or its store has failed. Idempotent. */
   stop(because: Fault): void {
     this.#stopped ??= because;
@@ -129,7 +151,9 @@ export class EventHub {
       yield* this.#deps.journal.history(watcher.runId, watcher.last);
       while (watcher.isFollowing) {
         if (watcher.isDry && (head()?.ended ?? true)) return;
-        const page = await watcher.next();
+        const next = watcher.next();
+        this.#tellCaughtUp();
+        const page = await next;
         if (page !== undefined) yield page;
       }
     }
@@ -151,6 +175,7 @@ export class EventHub {
     if (watchers === undefined || !watchers.delete(watcher)) return;
     this.#count--;
     if (watchers.size === 0) this.#watchers.delete(watcher.runId);
+    this.#tellCaughtUp();
   }
 }
 

@@ -30,6 +30,7 @@ export class Watcher {
   /** Whether the reader works on an event and has not asked for the next. */
   #isBusy = false;
   #publishedWhileBusy = 0;
+  #isWaiting = false;
   #fault: Fault | undefined;
   #wake: () => void = () => {};
 
@@ -80,11 +81,18 @@ export class Watcher {
         this.#bufferedBytes -= buffered.bytes;
         return buffered.page;
       }
+      this.#isWaiting = true;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+      this.#isWaiting = false;
     }
     return undefined;
+  }
+
+  /** Whether the reader has taken everything and waits for more. */
+  get isWaiting(): boolean {
+    return this.#isWaiting && this.isDry;
   }
 
   /** Whether nothing is buffered. */

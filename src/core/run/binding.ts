@@ -97,13 +97,6 @@ function lookUp(run: RunState, task: TaskState | undefined, name: string): Json 
       return task?.item === undefined ? undefined : parsed(task.item);
     case "run":
       return runFacts(run);
-    case "tasks":
-      return Object.fromEntries(
-        run.plan.nodes.map((node) => [
-          node.task.id,
-          parsed(outputOf(run, taskOf(run, node.index))),
-        ]),
-      );
     default: {
       const index = run.plan.indexOf.get(name);
       return index === undefined ? undefined : parsed(outputOf(run, taskOf(run, index)));

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { FaultError, fault } from "../../../src/base/fault.ts";
 import type { RunEvents } from "../../../src/core/run/message.ts";
+import { weigh } from "../../../src/core/run/weight.ts";
 import { EventHub, type RunHead, type SequencedEvent } from "../../../src/events/hub.ts";
 import { STALLED_AFTER_BUFFERS } from "../../../src/events/watcher.ts";
-import { weigh } from "../../../src/events/weight.ts";
 import { NullMetrics } from "../../support/metrics.ts";
 import { FakeJournal, historyOf, runIdOf } from "../../support/run-events.ts";
 
@@ -232,6 +232,42 @@ describe("EventHub", () => {
     await expect(watching).rejects.toMatchObject({ fault: draining });
     await expect(drain(hub.watch(RUN, 0, OPEN))).rejects.toMatchObject({ fault: draining });
     expect(hub.watchers).toBe(0);
+  });
+});
+
+describe("caughtUp", () => {
+  const never = new Promise<void>(() => {});
+
+  it("resolves when the last watcher has taken what was published", async () => {
+    const { hub, advance } = setUp();
+    const leave = new AbortController();
+    const watch = hub.watch(RUN, 0, OPEN, leave.signal)[Symbol.asyncIterator]();
+    const first = watch.next();
+    await settle();
+    advance(2);
+    await first;
+    let isDone = false;
+    const done = hub.caughtUp(never).then(() => {
+      isDone = true;
+    });
+    await settle();
+    expect(isDone).toBe(false);
+    await watch.next();
+    const last = watch.next();
+    await done;
+    leave.abort();
+    await last;
+  });
+
+  it("does not wait without watchers, nor longer than it is told", async () => {
+    const { hub, advance } = setUp();
+    await hub.caughtUp(never);
+    const watch = hub.watch(RUN, 0, OPEN)[Symbol.asyncIterator]();
+    const first = watch.next();
+    await settle();
+    advance(1);
+    await first;
+    await hub.caughtUp(Promise.resolve());
   });
 });
 
