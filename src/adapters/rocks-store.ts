@@ -19,14 +19,19 @@ interface Waiting<T> {
 
 type Found = readonly (Uint8Array | undefined)[];
 
+/** A read that waits to be sent, or for its answer. A negative limit begins with the largest keys. */
+type Read = Waiting<Found> &
+  ({ readonly key: Uint8Array } | { readonly range: KeyRange; readonly limit: number });
+
 /** An {@link OrderedStore} in a directory of RocksDB's. */
 export class RocksStore implements OrderedStore {
   readonly #directory: string;
   readonly #worker: Worker;
   readonly #writes = new Deque<Waiting<void>>();
-  readonly #reads = new Map<number, Waiting<Found>>();
+  /** Sent reads by the id of their request, in the order of its answers. */
+  readonly #reads = new Map<number, readonly Read[]>();
   #nextId = 0;
-  #gets: { readonly key: Uint8Array; readonly waiting: Waiting<Uint8Array | undefined> }[] = [];
+  #unsent: Read[] = [];
   #failure: Fault | undefined;
   #closing: Promise<void> | undefined;
   #closed: (() => void) | undefined;
@@ -79,19 +84,15 @@ export class RocksStore implements OrderedStore {
     return this.#postWrite({ kind: "delete_range", ...copyOf(range) }, []);
   }
 
-  get(key: Uint8Array): Promise<Uint8Array | undefined> {
-    if (this.#closing !== undefined) return this.#refused("read");
-    if (this.#gets.length === 0) queueMicrotask(() => this.#sendGets());
-    return new Promise((resolve, reject) => {
-      this.#gets.push({ key, waiting: { resolve, reject } });
-    });
+  async get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    const [value] = await this.#read((waiting) => ({ ...waiting, key }));
+    return value;
   }
 
   async range(range: KeyRange, options: RangeOptions = {}): Promise<readonly Entry[]> {
-    if (this.#closing !== undefined) return this.#refused("read");
     const { limit = 1_000, reverse = false } = options;
-    const copy = copyOf(range);
-    return toEntries(await this.#ask((id) => ({ kind: "range", id, ...copy, limit, reverse })));
+    const signed = reverse ? -limit : limit;
+    return toEntries(await this.#read((waiting) => ({ ...waiting, range, limit: signed })));
   }
 
   sizeBytes(): Promise<number> {
@@ -100,7 +101,7 @@ export class RocksStore implements OrderedStore {
 
   close(): Promise<void> {
     this.#closing ??= new Promise((resolve) => {
-      this.#sendGets();
+      this.#sendReads();
       if (this.#isGone) return resolve();
       this.#closed = resolve;
       this.#post({ kind: "close" });
@@ -125,31 +126,43 @@ export class RocksStore implements OrderedStore {
     });
   }
 
-  #sendGets(): void {
-    const gets = this.#gets;
-    if (gets.length === 0) return;
-    this.#gets = [];
-    const keys = encodeValues(gets.map(({ key }) => key));
-    this.#ask((id) => ({ kind: "get", id, keys }), [keys]).then(
-      (found) => {
-        for (const [at, { waiting }] of gets.entries()) waiting.resolve(found[at]);
-      },
-      (error: Error) => {
-        for (const { waiting } of gets) waiting.reject(error);
-      },
-    );
+  #read(make: (waiting: Waiting<Found>) => Read): Promise<Found> {
+    if (this.#closing !== undefined || this.#isGone) return this.#refused("read");
+    if (this.#unsent.length === 0) queueMicrotask(() => this.#sendReads());
+    return new Promise((resolve, reject) => {
+      this.#unsent.push(make({ resolve, reject }));
+    });
   }
 
-  #ask(
-    request: (id: number) => RocksRequest,
-    transfer: readonly ArrayBuffer[] = [],
-  ): Promise<Found> {
-    if (this.#isGone) return this.#refused("read");
-    return new Promise((resolve, reject) => {
-      const id = this.#nextId++;
-      this.#reads.set(id, { resolve, reject });
-      this.#post(request(id), transfer);
-    });
+  #sendReads(): void {
+    if (this.#unsent.length === 0) return;
+    const gets = this.#unsent.filter((read) => "key" in read);
+    const ranges = this.#unsent.filter((read) => "range" in read);
+    this.#unsent = [];
+    const id = this.#nextId++;
+    this.#reads.set(id, [...gets, ...ranges]);
+    const bounds = ranges.flatMap(({ range }) => [range.from, range.to]);
+    const keys = encodeValues([...gets.map(({ key }) => key), ...bounds]);
+    const limits = ranges.map(({ limit }) => limit);
+    this.#post({ kind: "read", id, keys, limits }, [keys]);
+  }
+
+  #answerReads({ id, counts, frame, problems }: Extract<RocksReply, { kind: "found" }>): void {
+    const reads = this.#reads.get(id) ?? [];
+    this.#reads.delete(id);
+    const values = decodeValues(frame);
+    const left = [...problems];
+    let from = 0;
+    for (const [at, read] of reads.entries()) {
+      const count = counts[at] ?? 0;
+      if (count === -1) {
+        const of = problem("read", this.#directory, left.shift() ?? { code: "", detail: "" });
+        read.reject(new FaultError(of));
+        continue;
+      }
+      read.resolve(values.slice(from, from + count));
+      from += count;
+    }
   }
 
   #post(request: RocksRequest, transfer: readonly ArrayBuffer[] = []): void {
@@ -162,11 +175,7 @@ export class RocksStore implements OrderedStore {
         for (let left = reply.count; left > 0; left--) this.#writes.shift()?.resolve();
         return;
       case "found":
-        this.#takeRead(reply.id)?.resolve(decodeValues(reply.frame));
-        return;
-      case "not_read":
-        this.#takeRead(reply.id)?.reject(new FaultError(problem("read", this.#directory, reply)));
-        return;
+        return this.#answerReads(reply);
       case "failed":
       case "not_open":
         this.#failWrites(problem("write", this.#directory, reply));
@@ -179,12 +188,6 @@ export class RocksStore implements OrderedStore {
     }
   }
 
-  #takeRead(id: number): Waiting<Found> | undefined {
-    const waiting = this.#reads.get(id);
-    this.#reads.delete(id);
-    return waiting;
-  }
-
   #failWrites(of: Fault): void {
     this.#failure ??= of;
     const error = new FaultError(this.#failure);
@@ -195,8 +198,10 @@ export class RocksStore implements OrderedStore {
   /** The thread is gone: nobody will answer any more. */
   #fail(of: Fault): void {
     this.#failWrites(of);
-    for (const waiting of this.#reads.values()) waiting.reject(new FaultError(of));
+    for (const read of [...this.#reads.values(), this.#unsent].flat())
+      read.reject(new FaultError(of));
     this.#reads.clear();
+    this.#unsent = [];
   }
 }
 

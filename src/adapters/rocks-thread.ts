@@ -12,14 +12,13 @@ import { decodeValues, encodeValues, visitWrites } from "./store-frames.ts";
 export type RocksRequest =
   | { readonly kind: "write"; readonly frame: ArrayBuffer }
   | { readonly kind: "delete_range"; readonly from: Uint8Array; readonly to: Uint8Array }
-  | { readonly kind: "get"; readonly id: number; readonly keys: ArrayBuffer }
   | {
-      readonly kind: "range";
+      readonly kind: "read";
       readonly id: number;
-      readonly from: Uint8Array;
-      readonly to: Uint8Array;
-      readonly limit: number;
-      readonly reverse: boolean;
+      /** A frame of the keys to look up, then first and last bound of each range. */
+      readonly keys: ArrayBuffer;
+      /** For each range: the most entries, negative to begin with the largest keys. */
+      readonly limits: readonly number[];
     }
   | { readonly kind: "close" };
 
@@ -37,12 +36,22 @@ export type RocksReply =
   | { readonly kind: "written"; readonly count: number }
   /** No write from the oldest waiting one on will ever be made. */
   | ({ readonly kind: "failed" } & Problem)
-  | { readonly kind: "found"; readonly id: number; readonly frame: ArrayBuffer }
-  | ({ readonly kind: "not_read"; readonly id: number } & Problem)
+  /**
+   * One answer per key, then one per range. `counts` says how many values of the frame each has, -1 for none because
+   * of the next problem of the list. A range's values are keys and values in turn.
+   */
+  | {
+      readonly kind: "found";
+      readonly id: number;
+      readonly counts: readonly number[];
+      readonly frame: ArrayBuffer;
+      readonly problems: readonly Problem[];
+    }
   | { readonly kind: "closed" };
 
 type WriteRequest = Extract<RocksRequest, { kind: "write" | "delete_range" }>;
-type ReadRequest = Extract<RocksRequest, { kind: "get" | "range" }>;
+type ReadRequest = Extract<RocksRequest, { kind: "read" }>;
+type Values = readonly (Uint8Array | undefined)[];
 
 /** Two levels of memtables below 100 MiB, no compression of young data, no WAL compression (it costs more than it saves). */
 const OPTIONS = {
@@ -139,27 +148,45 @@ class RocksThread {
     rocks.batch_clear(batch);
   }
 
-  #read(request: ReadRequest): void {
-    const { id } = request;
-    try {
-      const frame = encodeValues(
-        request.kind === "get" ? this.#get(request) : this.#range(request),
-      );
-      this.#post({ kind: "found", id, frame }, [frame]);
-    } catch (error) {
-      this.#post({ kind: "not_read", id, ...problemOf(error) });
+  #read({ id, keys: frameOfKeys, limits }: ReadRequest): void {
+    const keys = decodeValues(frameOfKeys).filter((key) => key !== undefined);
+    const bounds = keys.splice(keys.length - 2 * limits.length);
+    const answers = this.#getAll(keys);
+    for (const [at, limit] of limits.entries()) {
+      const gte = bounds[2 * at] as Uint8Array;
+      const lt = bounds[2 * at + 1] as Uint8Array;
+      answers.push(attempt(() => this.#range(gte, lt, limit)));
     }
+    const counts: number[] = [];
+    const found: (Uint8Array | undefined)[] = [];
+    const problems: Problem[] = [];
+    for (const answer of answers) {
+      if ("code" in answer) {
+        counts.push(-1);
+        problems.push(answer);
+        continue;
+      }
+      counts.push(answer.length);
+      for (const value of answer) found.push(value);
+    }
+    const frame = encodeValues(found);
+    this.#post({ kind: "found", id, counts, frame, problems }, [frame]);
   }
 
-  #get(request: Extract<ReadRequest, { kind: "get" }>): (Uint8Array | undefined)[] {
-    const keys = decodeValues(request.keys).filter((key) => key !== undefined);
-    return this.#rocks.db_get_many_sync(this.#database, keys, BUFFERS);
+  /** All keys at once; one by one when that fails, so that a damaged block costs only those who need it. */
+  #getAll(keys: readonly Uint8Array[]): (Values | Problem)[] {
+    if (keys.length === 0) return [];
+    const get = (some: readonly Uint8Array[]): Values =>
+      this.#rocks.db_get_many_sync(this.#database, some, BUFFERS);
+    const all = attempt(() => get(keys));
+    if ("code" in all) return keys.map((key) => attempt(() => get([key])));
+    return all.map((value) => [value]);
   }
 
-  #range(request: Extract<ReadRequest, { kind: "range" }>): Uint8Array[] {
-    const { from, to, limit, reverse } = request;
+  #range(gte: Uint8Array, lt: Uint8Array, signedLimit: number): Values {
+    const limit = Math.abs(signedLimit);
     const flat: Uint8Array[] = [];
-    this.#walk({ gte: from, lt: to, reverse, values: true }, limit, limit, (rows) => {
+    this.#walk({ gte, lt, reverse: signedLimit < 0, values: true }, limit, limit, (rows) => {
       for (const row of rows) flat.push(row);
     });
     return flat;
@@ -189,6 +216,14 @@ class RocksThread {
 
   #close(): void {
     this.#rocks.db_close(this.#database, () => this.#post({ kind: "closed" }));
+  }
+}
+
+function attempt(read: () => Values): Values | Problem {
+  try {
+    return read();
+  } catch (error) {
+    return problemOf(error);
   }
 }
 

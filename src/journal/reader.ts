@@ -100,9 +100,8 @@ export class RunReader {
   /** Snapshot and events up to an end. For `isWhole` see {@link ReadSpan}. */
   async load(runId: RunId, end: ExpectedEnd, isWhole = false): Promise<LoadedRun> {
     for (;;) {
-      const snapshot = await this.snapshot(runId);
+      const [snapshot, trimmed] = await Promise.all([this.snapshot(runId), this.trimmed(runId)]);
       const from = snapshot?.header ?? { sequence: 0, ...linkOfRun(runId), bytes: 0 };
-      const trimmed = await this.trimmed(runId);
       // A newer snapshot was saved and the events before it deleted between the two reads: begin again.
       if (trimmed !== undefined && trimmed.sequence > from.sequence) {
         const newer = await this.snapshot(runId);

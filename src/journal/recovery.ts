@@ -48,7 +48,7 @@ export const FORMAT_VERSION = 1;
 /** Commits per page, and open runs loaded at the same time. */
 const PAGE_COMMITS = 256;
 const PAGE_OPEN_RUNS = 1_000;
-const RUNS_AT_ONCE = 64;
+const RUNS_AT_ONCE = 250;
 
 /** What the commits since the verified point say. */
 interface Tail {

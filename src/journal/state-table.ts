@@ -147,6 +147,7 @@ export const STATE = message<StateRecord>({
   ending: optional(nested(10, ENDING)),
   agenda: nested(11, AGENDA),
   tasks: nestedList(12, TASK),
+  historyBytes: uint(13),
 });
 
 const HEADER = {
