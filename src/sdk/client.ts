@@ -249,15 +249,17 @@ class RemoteAccess implements RunAccess {
     this.#host.close();
   }
 
-  async info(runId: string): Promise<RunInfo> {
-    const { run } = await this.#runs.getRun({ runId });
+  async info(runId: string, options: { readonly summaryOnly?: boolean } = {}): Promise<RunInfo> {
+    const { run } = await this.#runs.getRun({ runId, ...options });
     if (run !== undefined) return run;
     throw new ConnectError("the daemon answered without a run", Code.Internal);
   }
 
-  /** The last event says everything of a run that is followed; only a failed task has to be asked for. */
+  /** The last event carries the output; how a run failed has to be asked for. */
   async end(runId: string): Promise<RunEnd> {
-    for await (const event of this.watch(runId, 0)) {
+    const { sequence } = await this.info(runId, { summaryOnly: true });
+    const before = Math.max(0, Number(sequence) - 1);
+    for await (const event of this.watch(runId, before)) {
       if (event.runState === RunState.COMPLETED && event.type !== TaskEventType.GAP) {
         const output = outputValue(event.output, event.outputData);
         return { status: "COMPLETED", reason: "", message: "", taskId: undefined, output };
@@ -287,7 +289,7 @@ class RemoteAccess implements RunAccess {
           if (isOver(event.runState) && event.type !== TaskEventType.GAP) return;
         }
         // A run that ended before `last` has no more events; any other stream was cut.
-        if (isOver((await this.info(runId)).state)) return;
+        if (isOver((await this.info(runId, { summaryOnly: true })).state)) return;
         throw new ConnectError("the stream of events ended before the run", Code.Unavailable);
       } catch (error) {
         if (abort?.aborted || !RESUMABLE.has(ConnectError.from(error).code)) throw error;

@@ -7,8 +7,7 @@ import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import type { EmbeddedEngine } from "../app.ts";
 import { FaultError, fault } from "../base/fault.ts";
-import type { RunId } from "../base/ids.ts";
-import { type Json, payloadValue } from "../base/payload.ts";
+import { type Json, type Payload, payloadValue } from "../base/payload.ts";
 import type { Millis } from "../base/time.ts";
 import { type Config, resolveConfig } from "../config.ts";
 import type { Definition } from "../core/dag/definition.ts";
@@ -45,7 +44,7 @@ export interface EngineOptions {
    */
   readonly agents?: readonly (Agent<never> | string)[];
   /** Least severe level of the log on standard error. Default `warn`. */
-  readonly log?: "debug" | "info" | "warn" | "error" | "silent";
+  readonly log?: "debug" | "info" | "warn" | "error";
   /** Any further setting as a configuration file has it; see docs/configuration.md. */
   readonly settings?: { readonly [key: string]: Json };
 }
@@ -61,6 +60,10 @@ export class Engine {
     this.#parts = parts;
     this.#access = new EmbeddedAccess(parts.engine);
     this.#registered = new Set(registered);
+    parts.failed.then(
+      (error) => this.#access.abandon(error),
+      () => {},
+    );
   }
 
   /**
@@ -95,7 +98,7 @@ export class Engine {
     const starting = async () => {
       this.#register(workflow.agents);
       const request = startRequest(this.#definitionOf(workflow), input, options);
-      return new RunHandle<never>(await this.#access.start(request), this.#access);
+      return this.#access.start(request);
     };
     return translated(starting());
   }
@@ -110,9 +113,13 @@ export class Engine {
     return this.#parts.failed;
   }
 
-  /** Takes no new runs, waits for running attempts (30 s unless set otherwise), closes. What is open goes on next time. */
-  close(): Promise<void> {
-    return translated(this.#parts.close());
+  /**
+   * Takes no new runs, waits for running attempts (30 s unless set otherwise), closes. Runs that are still open go on
+   * when the store is opened again; whoever waits for them is told `ENGINE_DRAINING`.
+   */
+  async close(): Promise<void> {
+    await translated(this.#parts.close());
+    this.#access.abandon(new FaultError(fault("ENGINE_DRAINING", { retryAfterMs: 0 })));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -189,60 +196,58 @@ function startRequest(definition: Definition, input: unknown, options: RunOption
 /** Runs of the engine in this process. */
 class EmbeddedAccess implements RunAccess {
   readonly #engine: EngineApi;
-  /** Ends of the runs started here, until somebody asks for them. */
-  readonly #ends = new Map<string, Promise<EndedRun>>();
+  /** Runs started here that have not ended: told when the engine will never say how. */
+  readonly #open = new Set<PromiseWithResolvers<EndedRun>>();
 
   constructor(engine: EngineApi) {
     this.#engine = engine;
   }
 
-  async start(request: StartRun): Promise<string> {
+  /** The handle knows its end without watching. */
+  async start(request: StartRun): Promise<RunHandle<never>> {
     const ended = Promise.withResolvers<EndedRun>();
-    const { runId } = await this.#engine.startRun(request, ended.resolve);
-    this.#ends.set(runId, ended.promise);
-    return runId;
+    // Nobody may be waiting for it.
+    ended.promise.catch(() => {});
+    this.#open.add(ended);
+    try {
+      const { runId } = await this.#engine.startRun(request, (end) => {
+        this.#open.delete(ended);
+        ended.resolve(end);
+      });
+      return new RunHandle(runId, this, async () => this.#endOf(await ended.promise));
+    } catch (error) {
+      this.#open.delete(ended);
+      throw error;
+    }
   }
 
+  /** Gives up on all runs that are open. */
+  abandon(error: unknown): void {
+    for (const ended of this.#open) ended.reject(error);
+    this.#open.clear();
+  }
+
+  /** The end of a run that was started elsewhere. Its last event carries the output. */
   async end(text: string): Promise<RunEnd> {
     const runId = readRunId(text);
-    const { status, reason, message, output } = await (this.#ends.get(runId) ??
-      this.#watched(runId));
-    const taskId = status === "COMPLETED" ? undefined : await this.#failedTask(runId);
+    const { sequence } = await this.#engine.getRun(runId);
+    let output: Payload | undefined;
+    for await (const item of this.#engine.watch(runId, Math.max(0, sequence - 1))) {
+      if (item.kind === "event") output = item.runOutput ?? output;
+    }
+    const { status, ending } = await this.#engine.getRun(runId);
+    const message = ending?.message ?? "";
+    return this.#endOf({ runId, status, reason: ending?.reason, message, output });
+  }
+
+  async #endOf({ runId, status, reason, message, output }: EndedRun): Promise<RunEnd> {
+    const isDone = status === "COMPLETED";
     return {
       status,
       reason: reason ?? "",
       message,
-      taskId,
+      taskId: isDone ? undefined : (await this.#engine.getRun(runId)).ending?.task,
       output: output === undefined ? undefined : payloadValue(output),
-    };
-  }
-
-  async #failedTask(runId: RunId): Promise<string | undefined> {
-    return (await this.#engine.getRun(runId)).ending?.task;
-  }
-
-  /** The end of a run that was started elsewhere. */
-  async #watched(runId: RunId): Promise<EndedRun> {
-    let last: EndedRun | undefined;
-    for await (const item of this.#engine.watch(runId, 0)) {
-      if (item.kind === "event" && item.runOutput !== undefined) {
-        last = {
-          runId,
-          status: "COMPLETED",
-          reason: undefined,
-          message: "",
-          output: item.runOutput,
-        };
-      }
-    }
-    if (last !== undefined) return last;
-    const { status, ending } = await this.#engine.getRun(runId);
-    return {
-      runId,
-      status,
-      reason: ending?.reason,
-      message: ending?.message ?? "",
-      output: undefined,
     };
   }
 

@@ -78,15 +78,18 @@ export interface RunOptions {
 export class RunHandle<Result = unknown> {
   readonly runId: string;
   readonly #access: RunAccess;
+  readonly #end: () => Promise<RunEnd>;
 
-  constructor(runId: string, access: RunAccess) {
+  /** Made by engines and clients. `end` is for those who know a shorter way to the end than watching. */
+  constructor(runId: string, access: RunAccess, end = () => access.end(runId)) {
     this.runId = runId;
     this.#access = access;
+    this.#end = end;
   }
 
   /** The run's output once it is over. Rejects with {@link RunFailedError} when it failed or was cancelled. */
   async result(): Promise<Result> {
-    const end = await translated(this.#access.end(this.runId));
+    const end = await translated(this.#end());
     if (end.status !== "COMPLETED") throw new RunFailedError({ ...end, runId: this.runId });
     return end.output as Result;
   }
