@@ -191,7 +191,7 @@ async function assemble(config: Config, agents: readonly Agent[], base: Base): P
   const functions = new FunctionTransport({}, { host });
   for (const agent of agents) functions.register(agent);
   const runtime = new Runtime(
-    {},
+    { payloadBytes: config.limits.payloadBytes, timerMs: config.limits.timerMs },
     {
       host,
       transports: [functions, ...transportsOf(config, base)],
@@ -203,9 +203,7 @@ async function assemble(config: Config, agents: readonly Agent[], base: Base): P
   const bridges: BusBridge[] = [];
   const engine = new Engine(
     {
-      mailboxMax: config.limits.commands,
-      openTasksMax: config.limits.pendingTasks,
-      historyMax: config.limits.historyEvents,
+      limits: config.limits,
       snapshotEvery: config.snapshots.everyEvents,
     },
     {

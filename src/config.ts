@@ -99,6 +99,7 @@ function configOf(settings: Settings): Config {
       ),
       named: Object.entries(settings.lanes.named).map(([name, lane]) => laneConfig(name, lane)),
       session: settings.lanes.session,
+      order: settings.lanes.order,
     },
     retention: definedOnly(settings.retention),
   };

@@ -146,11 +146,11 @@ export const FAULTS = {
     { remedy: "Start a run in this session first, or address the run by its id." },
     (f) => `session "${f.sessionId}" has no task that could take a signal`,
   ),
-  SIGNAL_MAILBOX_FULL: entry<{ runId: string; taskId: string; limit: number }>(
+  SIGNAL_MAILBOX_FULL: entry<{ runId: string; taskId: string; of: "task" | "run"; limit: number }>(
     "RESOURCE_EXHAUSTED",
     { retryable: true, remedy: "Wait until the agent admits the earlier signals." },
     (f) =>
-      `task "${f.taskId}" of run ${f.runId} already has ${f.limit} signals it has not admitted`,
+      `no signal to task "${f.taskId}" of run ${f.runId}: the ${f.of} holds ${f.limit} already`,
   ),
   TASK_TERMINAL: entry<{ runId: string; taskId: string; status: string }>(
     "FAILED_PRECONDITION",

@@ -3,9 +3,16 @@
  * engine parses a value only where a template or a condition looks inside it; everything else is bytes with a media
  * type. A payload is immutable and may be shared by any number of holders.
  */
+import { utf8Length } from "./utf8.ts";
 
 /** Any JSON value. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [key: string]: Json };
 
 /** JSON text, or opaque bytes with their media type. */
 export type Payload =
@@ -37,9 +44,16 @@ export function payloadValue(payload: Payload): Json {
   return JSON.parse(payloadText(payload)) as Json;
 }
 
-/** Size in bytes, exact for bytes and a close upper estimate (UTF-16 units × 1) for JSON text. */
+/** Size in bytes: exact for bytes, for JSON text its UTF-16 units, which no text falls below. */
 export function payloadSize(payload: Payload): number {
   return "json" in payload ? payload.json.length : payload.bytes.byteLength;
+}
+
+/** Exact size of a payload that has more than `limitBytes`, else undefined. Texts that must fit are not counted. */
+export function sizeBeyond(payload: Payload, limitBytes: number): number | undefined {
+  if ("json" in payload && payload.json.length * 3 <= limitBytes) return undefined;
+  const size = "json" in payload ? utf8Length(payload.json) : payload.bytes.byteLength;
+  return size > limitBytes ? size : undefined;
 }
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -88,6 +88,30 @@ const LANES = {
         },
       },
     },
+    order: {
+      kind: "group",
+      doc: "In which order waiting tasks start, the same in every lane",
+      fields: {
+        agingMs: {
+          kind: "duration",
+          minMs: 1,
+          maxMs: DAY,
+          default: 30 * SECOND,
+          doc: "A priority that is passed over for this long gains one step",
+        },
+        weights: {
+          kind: "map",
+          name: "NAMESPACE",
+          of: {
+            kind: "integer",
+            min: 1,
+            max: 1_000,
+            doc: "Share of every session of the namespace",
+          },
+          doc: "Shares by namespace; those not named here weigh 1",
+        },
+      },
+    },
     named: {
       kind: "map",
       name: "LANE",
@@ -147,7 +171,8 @@ const BUS = {
         },
         stream: {
           kind: "text",
-          ...NAME,
+          pattern: /^[A-Za-z0-9_-]{1,128}$/,
+          expects: "letters, digits, `_`, `-`, at most 128",
           doc: "JetStream stream that stores the events; absent means core NATS",
         },
         createStream: {
@@ -177,17 +202,43 @@ const LIMITS = {
   kind: "group",
   doc: "Bounds of what callers can make the daemon hold; they can be lowered, not raised",
   fields: {
+    attempts: countLimit(100, "Attempts a task may ask for; a task that names none asks for 4"),
     commands: countLimit(
       10_000,
       "Commands waiting for the engine before callers are told to come back",
     ),
+    definitionBytes: bytesLimit(MIB, "One definition, written as JSON without its defaults"),
+    dependencies: countLimit(1_000, "Dependencies of one task"),
+    edges: countLimit(100_000, "Dependencies of all tasks of a definition together"),
     headerBytes: bytesLimit(16 * KIB, "Headers of one request"),
+    historyBytes: bytesLimit(50_000_000, "Events of one run together, estimated"),
     historyEvents: countLimit(50_000, "Events of one run"),
     jsonDepth: countLimit(64, "Nesting of JSON in requests and definitions"),
+    labelBytes: bytesLimit(256, "One label's key or value"),
+    labels: countLimit(32, "Labels of a run or task"),
+    payloadBytes: bytesLimit(2 * MIB, "One input, output, checkpoint or payload of a signal"),
+    payloadWarnBytes: {
+      kind: "bytes",
+      min: 1,
+      max: 2 * MIB,
+      default: 256 * KIB,
+      doc: "Inputs and outputs larger than this are logged",
+    },
     pendingTasks: countLimit(2_000_000, "Tasks of all open runs that are not terminal"),
     requestBytes: bytesLimit(4 * MIB, "One request message"),
+    runSignals: countLimit(1_000, "Signals of one run that no agent has admitted yet"),
     streams: countLimit(1_000, "Open streams of all connections"),
     streamsPerConnection: countLimit(100, "Open streams of one connection"),
+    taskSignals: countLimit(16, "Signals of one task that its agent has not admitted yet"),
+    tasks: countLimit(10_000, "Tasks of one run, instances of `for_each` included"),
+    timerMs: {
+      kind: "duration",
+      // The grace of a stop that names none.
+      minMs: 5 * SECOND,
+      maxMs: TIMER_MAX_MS,
+      default: TIMER_MAX_MS,
+      doc: "Longest timeout, deadline, grace or wait",
+    },
     watcherBytes: bytesLimit(64 * KIB, "Events buffered for one watcher before it is cut off"),
   },
 } as const satisfies GroupField;

@@ -1,7 +1,7 @@
 /**
  * Plans by content: a definition is compiled once, however many runs share it, and found again by the identity of the
- * object, by its hash, or by the name it was registered under. Also the check of names that only this daemon can make:
- * that every agent is loaded and every lane exists.
+ * object, by its hash, or by the name it was registered under. Also the checks that only this daemon can make: that
+ * every agent is loaded, every lane exists, and nothing is larger than it was set to take.
  */
 import { FaultError, fault, refuse, type Violation } from "../base/fault.ts";
 import { nearestName } from "../base/ids.ts";
@@ -10,6 +10,7 @@ import type { Definition, ExpectedDuration } from "../core/dag/definition.ts";
 import type { Plan } from "../core/dag/plan.ts";
 import type { Host } from "../ports/host.ts";
 import type { Journal, RegisteredDefinition } from "../ports/journal.ts";
+import type { LimitGuard } from "./limits.ts";
 
 /** Names known to this daemon. */
 export interface KnownNames {
@@ -22,6 +23,7 @@ interface Deps {
   readonly journal: Journal;
   readonly known: KnownNames;
   readonly expectedMs: ExpectedDuration;
+  readonly guard: Pick<LimitGuard, "checkPlan">;
 }
 
 /** Most plans kept that no live run holds; each is some kilobytes. */
@@ -86,6 +88,7 @@ export class Definitions {
 
   async register(namespace: string, definition: Definition): Promise<RegisteredDefinition> {
     const plan = this.planOf(definition);
+    this.#deps.guard.checkPlan(plan);
     const registered: RegisteredDefinition = {
       namespace,
       name: definition.name,
@@ -105,12 +108,13 @@ export class Definitions {
     return spaces.flatMap((names) => [...(names?.values() ?? [])].flat());
   }
 
-  /** Refuses a plan that names an agent or lane this daemon does not have. */
-  checkNames(plan: Plan): void {
+  /** Refuses a plan that names an agent or lane this daemon does not have, or exceeds its limits. */
+  check(plan: Plan): void {
     const agents = this.#deps.known.agents();
     const lanes = this.#deps.known.lanes();
     const version = `${agents.join()}|${lanes.join()}`;
     if (this.#checked.get(plan) === version) return;
+    this.#deps.guard.checkPlan(plan);
     const violations = unknownNames(plan, new Set(agents), new Set(lanes));
     if (violations.length > 0) {
       throw new FaultError(fault("DEFINITION_INVALID", { name: plan.definition.name, violations }));

@@ -7,6 +7,7 @@ import { unreachable } from "../base/assert.ts";
 import { idempotencyKey, type RunId } from "../base/ids.ts";
 import { type Payload, payloadText } from "../base/payload.ts";
 import type { Instant, Millis } from "../base/time.ts";
+import type { Evaluated } from "../core/dag/expression.ts";
 import { inputOf, outputOf } from "../core/run/binding.ts";
 import type { Effect, Outcome } from "../core/run/message.ts";
 import { findTask, type MailboxEntry, type RunState, type TaskState } from "../core/run/state.ts";
@@ -20,6 +21,7 @@ import type {
 } from "../ports/agent.ts";
 import type { Host } from "../ports/host.ts";
 import type { Logger, Metrics } from "../ports/telemetry.ts";
+import type { LimitGuard } from "./limits.ts";
 import type { RunCommand, Unstamped } from "./shard.ts";
 import type { Timers } from "./timers.ts";
 
@@ -37,6 +39,7 @@ interface Deps {
   readonly timers: Timers;
   readonly log: Logger;
   readonly metrics: Metrics;
+  readonly guard: LimitGuard;
   readonly tell: (runId: RunId, command: Unstamped<RunCommand>) => void;
 }
 
@@ -122,6 +125,7 @@ export class Dispatcher implements AttemptListener {
       attempt: flight.attempt,
       percent,
       note,
+      limits: this.#deps.guard.limits,
     });
   }
 
@@ -157,6 +161,10 @@ export class Dispatcher implements AttemptListener {
     const flight = this.#flights.get(key);
     if (flight === undefined) return;
     this.#flights.delete(key);
+    if (outcome.kind === "success") {
+      const { runId, taskId: task } = flight;
+      this.#deps.guard.warnIfLarge("output", outcome.output, { runId, task });
+    }
     this.#tell(flight, { type: "report", task: flight.taskId, attempt: flight.attempt, outcome });
     this.#tellIdle();
   }
@@ -170,7 +178,7 @@ export class Dispatcher implements AttemptListener {
     if (task === undefined || task.lease !== attempt) return;
     const key = attemptKey(run.id, taskId, attempt);
     this.#flights.set(key, { key, runId: run.id, taskId, attempt, progressAt: 0 });
-    const input = inputOf(run, task);
+    const input = this.#inputOf(run, task);
     if ("problem" in input) {
       const outcome: Outcome = {
         kind: "failure",
@@ -180,8 +188,7 @@ export class Dispatcher implements AttemptListener {
       return this.finish(key, outcome);
     }
     const { task: definition } = task.node;
-    const timeoutMs =
-      definition.timeoutMs ?? this.#deps.runner.resolve(definition.agent)?.timeoutMs;
+    const timeoutMs = definition.timeoutMs ?? this.#agentTimeoutMs(definition.agent);
     if (timeoutMs !== undefined) {
       this.arm(run.id, {
         type: "arm",
@@ -193,6 +200,25 @@ export class Dispatcher implements AttemptListener {
     }
     this.#deps.metrics.taskStartLatency((this.#deps.host.now() - task.readyAt) / 1000);
     this.#deps.runner.start(assignmentOf(run, task, key, input.value, timeoutMs));
+  }
+
+  #inputOf(run: RunState, task: TaskState): Evaluated<Payload> {
+    const { guard } = this.#deps;
+    const input = inputOf(run, task);
+    if ("problem" in input) return input;
+    const problem = guard.inputProblem(input.value);
+    if (problem !== undefined) return { problem };
+    // The run's own input was told of when the run was accepted, and a retry has nothing new to say.
+    if (task.attempt === 1 && input.value !== run.request.input) {
+      guard.warnIfLarge("input", input.value, { runId: run.id, task: task.id });
+    }
+    return input;
+  }
+
+  /** What the agent itself asks for, where the task is silent; never more than the longest timer. */
+  #agentTimeoutMs(agent: string): Millis | undefined {
+    const asked = this.#deps.runner.resolve(agent)?.timeoutMs;
+    return asked === undefined ? undefined : Math.min(asked, this.#deps.guard.limits.timerMs);
   }
 
   #deliver(run: RunState, taskId: string, attempt: number, signal: string): void {

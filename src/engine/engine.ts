@@ -40,9 +40,11 @@ import { Definitions } from "./definitions.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { FinishedRuns } from "./finished.ts";
 import { IdempotencyKeys } from "./idempotency.ts";
+import { ENGINE_LIMITS, type EngineLimits, LimitGuard } from "./limits.ts";
 import { Reader } from "./reader.ts";
 import { replay } from "./replay.ts";
-import { type SHARD_DEFAULTS, Shard, type ShardListener } from "./shard.ts";
+import { Shard, type ShardListener, type ShardOptions } from "./shard.ts";
+import { countEvent } from "./tally.ts";
 import { type Alarm, Timers } from "./timers.ts";
 
 export interface EngineDeps {
@@ -59,6 +61,11 @@ export interface EngineDeps {
   readonly onCommit: () => void;
 }
 
+export interface EngineOptions extends Partial<ShardOptions> {
+  /** Those that are not given are as large as they can be. */
+  readonly limits?: Partial<EngineLimits>;
+}
+
 /** How long a client should wait before it tries another instance. */
 const RETRY_AFTER_DRAIN_MS: Millis = 1_000;
 
@@ -69,6 +76,7 @@ type Phase = "new" | "recovering" | "ready" | "draining" | "stopped";
 
 export class Engine implements EngineApi, ShardListener {
   readonly #deps: EngineDeps;
+  readonly #guard: LimitGuard;
   readonly #shard: Shard;
   readonly #timers: Timers;
   readonly #dispatcher: Dispatcher;
@@ -79,9 +87,11 @@ export class Engine implements EngineApi, ShardListener {
   readonly #endListeners = new Map<RunId, ((end: EndedRun) => void)[]>();
   #phase: Phase = "new";
 
-  constructor(options: Partial<typeof SHARD_DEFAULTS>, deps: EngineDeps) {
+  constructor(options: EngineOptions, deps: EngineDeps) {
     this.#deps = deps;
     const { host, journal, lanes, metrics, runtime } = deps;
+    const guard = new LimitGuard({ ...ENGINE_LIMITS, ...options.limits }, deps);
+    this.#guard = guard;
     this.#definitions = new Definitions({
       host,
       journal,
@@ -90,6 +100,7 @@ export class Engine implements EngineApi, ShardListener {
         lanes: () => lanes.names(),
       },
       expectedMs: (agent) => runtime.expectedMs(agent),
+      guard,
     });
     this.#finished = new FinishedRuns(journal, this.#definitions);
     this.#keys = new IdempotencyKeys(journal);
@@ -100,6 +111,7 @@ export class Engine implements EngineApi, ShardListener {
       timers: this.#timers,
       log: deps.log,
       metrics,
+      guard,
       tell: (runId, command) => this.#shard.tell(runId, command),
     });
     this.#shard = new Shard(options, {
@@ -107,6 +119,7 @@ export class Engine implements EngineApi, ShardListener {
       journal,
       lanes,
       metrics,
+      guard,
       listener: this,
       onBlocked: (task) => this.#armAll(task.run.id, taskDeadline(task)),
     });
@@ -165,7 +178,10 @@ export class Engine implements EngineApi, ShardListener {
 
   committed(events: RunEvents, run: RunState, ended: boolean): void {
     this.#deps.hub.publish(events);
-    this.#count(events, run);
+    for (const event of events.events) {
+      countEvent(this.#deps.metrics, event);
+      this.#guard.countEvent(event, run);
+    }
     if (!ended) return;
     this.#finished.add(run);
     this.#deps.metrics.runEnded(run.status);
@@ -195,33 +211,14 @@ export class Engine implements EngineApi, ShardListener {
     this.#deps.onFailure(error);
   }
 
-  #count({ events }: RunEvents, run: RunState): void {
-    const { metrics } = this.#deps;
-    for (const event of events) {
-      if (event.type === "task_completed") metrics.taskEnded("COMPLETED", "");
-      else if (event.type === "task_failed") metrics.taskEnded("FAILED", event.reason);
-      else if (event.type === "task_cancelled") metrics.taskEnded("CANCELLED", event.reason);
-      else if (event.type === "task_skipped") metrics.taskEnded("SKIPPED", event.reason);
-      else if (event.type === "task_retrying") metrics.retried(event.reason);
-      if (
-        (event.type === "task_completed" || event.type === "task_retrying") &&
-        event.attempt > 0
-      ) {
-        const task = findTask(run, event.task);
-        if (task !== undefined) {
-          metrics.attemptEnded(task.node.task.agent, (event.at - task.startedAt) / 1000);
-        }
-      }
-    }
-  }
-
   // EngineApi
 
   async startRun(request: StartRun, onEnd?: (end: EndedRun) => void): Promise<StartedRun> {
     this.#admit();
     const { host } = this.#deps;
     const plan = await this.#planFor(request);
-    this.#definitions.checkNames(plan);
+    this.#definitions.check(plan);
+    this.#guard.checkRequest(request.request);
     const runRequest = {
       ...request.request,
       traceId: request.request.traceId ?? host.randomHex(16),
@@ -252,7 +249,8 @@ export class Engine implements EngineApi, ShardListener {
         return known === undefined ? undefined : { runId: known, sequence: 1, existing: true };
       },
     );
-    if (started.existing && onEnd !== undefined) await this.#callAtEnd(started.runId, onEnd);
+    if (!started.existing) this.#guard.warnIfLarge("input", runRequest.input, { runId });
+    else if (onEnd !== undefined) await this.#callAtEnd(started.runId, onEnd);
     return started;
   }
 
@@ -294,6 +292,7 @@ export class Engine implements EngineApi, ShardListener {
   }
 
   async cancelRun(runId: RunId, options: { reason: string; graceMs?: Millis }): Promise<void> {
+    this.#guard.checkDuration("grace", options.graceMs);
     const graceMs = options.graceMs ?? STOP_GRACE_MS;
     await this.#send(runId, { type: "cancel", reason: options.reason, graceMs }, () => undefined);
   }
@@ -307,6 +306,7 @@ export class Engine implements EngineApi, ShardListener {
     try {
       return await this.#shard.send(runId, command, project);
     } catch (error) {
+      if (error instanceof FaultError) this.#guard.countFault(error.fault);
       if (!(error instanceof FaultError) || error.fault.code !== "RUN_NOT_FOUND") throw error;
       const { status } = await this.#finished.get(runId);
       return refuse(fault("RUN_TERMINAL", { runId, status }));
@@ -314,6 +314,7 @@ export class Engine implements EngineApi, ShardListener {
   }
 
   async signal(request: SendSignal): Promise<readonly SignalAnswer[]> {
+    this.#guard.checkSignal(request.content);
     const signalId = request.signalId || this.#deps.host.newRunId();
     const targets = await this.#targetsOf(request.target);
     const answers: SignalAnswer[] = [];
@@ -323,6 +324,7 @@ export class Engine implements EngineApi, ShardListener {
         task: taskId,
         signal: signalId,
         content: request.content,
+        limits: this.#guard.limits,
       } as const;
       const receipt = await this.#send(
         runId,
@@ -355,8 +357,11 @@ export class Engine implements EngineApi, ShardListener {
     return targets.length > 0 ? targets : refuse(fault("SESSION_IDLE", { sessionId }));
   }
 
+  /** Waits no longer than the longest timer, whatever was asked. */
   collect(request: CollectRequest, abort?: AbortSignal): Promise<CollectAnswer> {
-    return this.#reader.collect(request, abort);
+    const { timerMs } = this.#guard.limits;
+    const deadlineMs = Math.min(request.deadlineMs ?? timerMs, timerMs);
+    return this.#reader.collect({ ...request, deadlineMs }, abort);
   }
 
   getRun(runId: RunId): Promise<RunState> {
@@ -377,7 +382,7 @@ export class Engine implements EngineApi, ShardListener {
 
   plan(definition: Definition): Plan {
     const plan = this.#definitions.planOf(definition);
-    this.#definitions.checkNames(plan);
+    this.#definitions.check(plan);
     return plan;
   }
 

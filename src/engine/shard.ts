@@ -23,6 +23,7 @@ import type { Host, TimerHandle } from "../ports/host.ts";
 import type { Commit, Journal } from "../ports/journal.ts";
 import type { Metrics } from "../ports/telemetry.ts";
 import { type Batch, commitOf, type Letter, newBatch, record } from "./batch.ts";
+import type { LimitGuard } from "./limits.ts";
 
 /** A command for a run that exists. */
 export type RunCommand = Exclude<Command, { type: "accept" }>;
@@ -47,38 +48,30 @@ interface Deps {
   readonly journal: Journal;
   readonly lanes: LaneManager;
   readonly metrics: Metrics;
+  readonly guard: LimitGuard;
   readonly listener: ShardListener;
   /** A blocked task's deadline counts although it is in no lane yet. */
   readonly onBlocked: (task: TaskState) => void;
 }
 
-interface Options {
-  /** Most letters from outside; internal ones (reports, timers) are never refused. */
-  readonly mailboxMax: number;
+export interface ShardOptions {
   /** Most letters decided into one commit. */
   readonly batchMax: number;
   /** Commits in flight at once; the second is decided while the first is on its way to disk. */
   readonly inFlightMax: number;
-  /** Most tasks that are not terminal. */
-  readonly openTasksMax: number;
-  /** Most events of one run. */
-  readonly historyMax: number;
   /** A snapshot of a run is taken after this many events. */
   readonly snapshotEvery: number;
 }
 
-export const SHARD_DEFAULTS: Options = {
-  mailboxMax: 10_000,
+const SHARD_DEFAULTS: ShardOptions = {
   batchMax: 2_000,
   inFlightMax: 2,
-  openTasksMax: 2_000_000,
-  historyMax: 50_000,
   snapshotEvery: 2_000,
 };
 
 /** The writer loop of one partition. */
 export class Shard {
-  readonly #options: Options;
+  readonly #options: ShardOptions;
   readonly #deps: Deps;
   readonly #mailbox = new Deque<Letter>();
   /** Runs whose session's turn has come. */
@@ -95,7 +88,7 @@ export class Shard {
   #wakeAt = Number.POSITIVE_INFINITY;
   #idle: (() => void)[] = [];
 
-  constructor(options: Partial<Options>, deps: Deps) {
+  constructor(options: Partial<ShardOptions>, deps: Deps) {
     this.#options = { ...SHARD_DEFAULTS, ...options };
     this.#deps = deps;
   }
@@ -151,11 +144,7 @@ export class Shard {
     return this.#post(true, (batch) => {
       const known = guard();
       if (known !== undefined) return known;
-      this.#refuseBeyond(
-        "pending tasks",
-        this.#openTasks + plan.nodes.length,
-        this.#options.openTasksMax,
-      );
+      this.#deps.guard.checkLoad("pendingTasks", this.#openTasks + plan.nodes.length);
       if (!this.#storedDefinitions.has(plan.hash)) {
         batch.definitions.push({ hash: plan.hash, json: json() });
         this.#storedDefinitions.add(plan.hash);
@@ -227,16 +216,8 @@ export class Shard {
 
   #post<T>(isBounded: boolean, open: (batch: Batch) => T): Promise<T> {
     if (this.#failure !== undefined) return Promise.reject(new FaultError(this.#failure));
-    if (isBounded && this.#mailbox.size >= this.#options.mailboxMax) {
-      this.#deps.metrics.limitHit("mailbox");
-      const limit = this.#options.mailboxMax;
-      return Promise.reject(
-        new FaultError(
-          fault("ENGINE_OVERLOADED", { what: "the mailbox", limit, retryAfterMs: 100 }),
-        ),
-      );
-    }
     return new Promise<T>((resolve, reject) => {
+      if (isBounded) this.#deps.guard.checkLoad("commands", this.#mailbox.size + 1);
       this.#mailbox.push({ open, resolve: resolve as (value: never) => void, reject });
       this.#schedule();
     });
@@ -342,7 +323,7 @@ export class Shard {
   #advance(batch: Batch, run: RunState): void {
     const context: AdvanceContext = {
       at: batch.at,
-      historyMax: this.#options.historyMax,
+      limits: this.#deps.guard.limits,
       verdictOf: (task) => this.#verdictOf(task),
       emit: (event) => this.#emit(batch, run, event),
       blocked: (task) => {
@@ -483,12 +464,6 @@ export class Shard {
   #releaseIdle(): void {
     if (this.#failure === undefined && (this.#mailbox.size > 0 || this.#inFlight > 0)) return;
     for (const resolve of this.#idle.splice(0)) resolve();
-  }
-
-  #refuseBeyond(what: string, value: number, limit: number): void {
-    if (value <= limit) return;
-    this.#deps.metrics.limitHit(what);
-    throw new FaultError(fault("ENGINE_OVERLOADED", { what, limit, retryAfterMs: 1_000 }));
   }
 }
 

@@ -9,6 +9,7 @@ import { FaultError } from "../base/fault.ts";
 import type { RunId } from "../base/ids.ts";
 import type { Millis } from "../base/time.ts";
 import type { Event, RunEvents } from "../core/run/message.ts";
+import { weigh } from "../core/run/weight.ts";
 import type { BusMessage, EventBus } from "../ports/bus.ts";
 import type { Host, TimerHandle } from "../ports/host.ts";
 import type { CommitPage, Journal } from "../ports/journal.ts";
@@ -16,7 +17,6 @@ import type { Logger, Metrics } from "../ports/telemetry.ts";
 import { abridged } from "./abridge.ts";
 import { Namespaces } from "./namespaces.ts";
 import { Persistence } from "./persistence.ts";
-import { weigh } from "./weight.ts";
 
 export interface BusBridgeOptions {
   /** Name under which the cursor is saved. */

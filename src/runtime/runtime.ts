@@ -7,8 +7,9 @@
 import { assert } from "../base/assert.ts";
 import { type Fault, fault, faultMessage } from "../base/fault.ts";
 import { nearestName } from "../base/ids.ts";
-import { PAYLOAD_MAX_BYTES, payloadSize } from "../base/payload.ts";
-import type { Instant, Millis } from "../base/time.ts";
+import { PAYLOAD_MAX_BYTES, type Payload } from "../base/payload.ts";
+import { type Instant, type Millis, TIMER_MAX_MS } from "../base/time.ts";
+import { payloadExcess } from "../core/dag/limits.ts";
 import type { Outcome } from "../core/run/message.ts";
 import type {
   AgentInfo,
@@ -29,6 +30,10 @@ export interface RuntimeOptions {
   readonly silenceMs?: Millis;
   /** Grace of the stop that a missing heartbeat causes. Default 1,000. */
   readonly heartbeatGraceMs?: Millis;
+  /** Largest output or checkpoint. Default 2 MiB. */
+  readonly payloadBytes?: number;
+  /** Longest wait that an agent may wish for before its next attempt; longer ones are cut. Default one year. */
+  readonly timerMs?: Millis;
 }
 
 export interface RuntimeDeps {
@@ -54,6 +59,13 @@ interface Flight {
   overruleAt: Instant;
 }
 
+const DEFAULTS: Required<RuntimeOptions> = {
+  silenceMs: 1_000,
+  heartbeatGraceMs: 1_000,
+  payloadBytes: PAYLOAD_MAX_BYTES,
+  timerMs: TIMER_MAX_MS,
+};
+
 /** Longest texts passed on, in UTF-16 units; longer ones are cut. */
 const TEXT_MAX = { note: 1_024, log: 16_384, message: 4_096 };
 
@@ -69,7 +81,7 @@ export class Runtime {
   #closing: Promise<void> | undefined;
 
   constructor(options: RuntimeOptions, deps: RuntimeDeps) {
-    this.#options = { silenceMs: 1_000, heartbeatGraceMs: 1_000, ...options };
+    this.#options = { ...DEFAULTS, ...options };
     this.#deps = deps;
   }
 
@@ -243,9 +255,9 @@ export class Runtime {
   }
 
   #checkpoint(sink: AttemptListener, key: string, data: Uint8Array): void {
-    if (data.byteLength <= PAYLOAD_MAX_BYTES) return sink.checkpoint(key, data);
-    this.#deps.metrics.limitHit("payload_bytes");
-    sink.log(key, "error", faultMessage(tooLarge("checkpoint", data.byteLength)));
+    const problem = this.#tooLarge("checkpoint", { mediaType: "", bytes: data });
+    if (problem === undefined) return sink.checkpoint(key, data);
+    sink.log(key, "error", problem);
   }
 
   /** The one place an attempt ends; a second call for it finds the table without an arrow. */
@@ -264,21 +276,27 @@ export class Runtime {
   /** A result in time is a result, even from an agent given up for silent; one that is too large is none. */
   #judged(flight: Flight, outcome: Outcome): Outcome {
     if (outcome.kind === "success") {
-      const size = payloadSize(outcome.output);
-      if (size <= PAYLOAD_MAX_BYTES) return outcome;
-      this.#deps.metrics.limitHit("payload_bytes");
-      return {
-        kind: "failure",
-        failure: "invalid",
-        message: faultMessage(tooLarge("output", size)),
-      };
+      const message = this.#tooLarge("output", outcome.output);
+      return message === undefined ? outcome : { kind: "failure", failure: "invalid", message };
     }
     if (flight.heartbeatLost) {
       const message = "the agent gave no sign of life within its heartbeat timeout";
       return { kind: "lost", reason: "HEARTBEAT_LOST", message };
     }
     if (outcome.kind === "stopped") return outcome;
-    return { ...outcome, message: cut(outcome.message, TEXT_MAX.message) };
+    const message = cut(outcome.message, TEXT_MAX.message);
+    if (outcome.kind === "lost" || outcome.retryAfterMs === undefined)
+      return { ...outcome, message };
+    const retryAfterMs = Math.min(outcome.retryAfterMs, this.#options.timerMs);
+    return { ...outcome, message, retryAfterMs };
+  }
+
+  /** Why a payload is refused, or undefined. */
+  #tooLarge(field: string, payload: Payload): string | undefined {
+    const excess = payloadExcess(field, payload, this.#options);
+    if (excess === undefined) return undefined;
+    this.#deps.metrics.limitHit(excess.limit);
+    return faultMessage(excess.fault);
   }
 
   #recordDuration(agent: string, durationMs: Millis): void {
@@ -343,10 +361,6 @@ const DEAF: Outcome = {
   reason: "WORKER_LOST",
   message: "the agent did not answer a request to stop",
 };
-
-function tooLarge(field: string, size: number): Fault {
-  return fault("LIMIT_EXCEEDED", { field, value: size, limit: PAYLOAD_MAX_BYTES, unit: "bytes" });
-}
 
 function bounded(percent: number): number {
   return Number.isFinite(percent) ? Math.min(Math.max(percent, 0), 100) : 0;

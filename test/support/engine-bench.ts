@@ -10,6 +10,7 @@ import { type Json, jsonPayload } from "../../src/base/payload.ts";
 import type { LanesConfig } from "../../src/core/lane/lane.ts";
 import type { StartRun, WatchItem } from "../../src/engine/api.ts";
 import { Engine } from "../../src/engine/engine.ts";
+import { ENGINE_LIMITS, type EngineLimits } from "../../src/engine/limits.ts";
 import { EventHub } from "../../src/events/hub.ts";
 import { StoreJournal } from "../../src/journal/journal.ts";
 import { LaneManager } from "../../src/lanes/lane-manager.ts";
@@ -47,6 +48,7 @@ export class EngineBench {
   readonly calls: Call[] = [];
   readonly #agents: readonly string[];
   readonly #lanesConfig: LanesConfig;
+  readonly #limits: Partial<EngineLimits>;
 
   constructor(
     options: {
@@ -54,6 +56,7 @@ export class EngineBench {
       host?: VirtualHost;
       agents?: readonly string[];
       lanes?: LanesConfig;
+      limits?: Partial<EngineLimits>;
     } = {},
   ) {
     const { log, metrics } = this;
@@ -62,17 +65,19 @@ export class EngineBench {
     this.disk = options.disk ?? new MemoryDisk();
     this.#agents = options.agents ?? ["work"];
     this.#lanesConfig = options.lanes ?? LANES;
+    this.#limits = options.limits ?? {};
     this.journal = new StoreJournal({ store: new MemoryStore(this.disk), host });
     const functions = new FunctionTransport({}, { host });
     for (const name of this.#agents)
       functions.register({ name, run: (input, ctx) => this.#call(name, input, ctx) });
+    const { payloadBytes, timerMs } = { ...ENGINE_LIMITS, ...this.#limits };
     const runtime = new Runtime(
-      {},
+      { payloadBytes, timerMs },
       { host, transports: [functions, builtinAgents({ httpAllow: [] }, { host })], log, metrics },
     );
     this.lanes = new LaneManager(this.#lanesConfig);
     this.engine = new Engine(
-      {},
+      { limits: this.#limits },
       {
         host,
         journal: this.journal,
@@ -99,13 +104,14 @@ export class EngineBench {
   }
 
   /** The same disk under a new engine, as after `kill -9`; the old one is simply forgotten. */
-  async restart(): Promise<EngineBench> {
+  async restart(limits = this.#limits): Promise<EngineBench> {
     this.disk.unlock();
     const next = new EngineBench({
       host: this.host,
       disk: this.disk,
       agents: this.#agents,
       lanes: this.#lanesConfig,
+      limits,
     });
     return next.start();
   }

@@ -6,6 +6,8 @@ import type { GaugeName, GaugeValue, Metrics } from "../../src/ports/telemetry.t
 
 /** Takes every measurement, remembers how often, exports nothing. */
 export class NullMetrics implements Metrics {
+  /** Limits by name, one for every time they were hit. */
+  readonly limitsHit: string[] = [];
   readonly #counts = new Map<string, number>();
   readonly #gauges = new Map<GaugeName, () => readonly GaugeValue[]>();
 
@@ -45,8 +47,9 @@ export class NullMetrics implements Metrics {
     this.#count("recovered");
   }
 
-  limitHit(): void {
+  limitHit(limit: string): void {
     this.#count("limitHit");
+    this.limitsHit.push(limit);
   }
 
   watcherCutOff(): void {

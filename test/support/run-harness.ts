@@ -15,6 +15,7 @@ import { inputOf, runOutput } from "../../src/core/run/binding.ts";
 import { newRun } from "../../src/core/run/birth.ts";
 import { decide, isFault } from "../../src/core/run/decide.ts";
 import { evolve } from "../../src/core/run/evolve.ts";
+import { RUN_LIMITS, type RunLimits } from "../../src/core/run/limits.ts";
 import type { Command, Effect, Event, Outcome } from "../../src/core/run/message.ts";
 import { react } from "../../src/core/run/react.ts";
 import { findTask, type RunState, type TaskState } from "../../src/core/run/state.ts";
@@ -24,7 +25,8 @@ import { copyRun } from "../../src/engine/run-copy.ts";
 export const RUN_ID = parseRunId("01JD0000000000000000000000") as RunId;
 
 type RunCommand = Exclude<Command, { type: "accept" }>;
-type Unstamped<C> = C extends unknown ? Omit<C, "at"> : never;
+/** A command without what the engine adds to it. */
+type Unstamped<C> = C extends unknown ? Omit<C, "at" | "limits"> : never;
 
 /** Reads a definition in its short form; problems fail the test. */
 export function definitionOf(spec: Json): Definition {
@@ -49,7 +51,7 @@ export class RunHarness {
   readonly #twin: RunState;
   readonly #verdict: (task: TaskState) => Verdict;
   at = 1_000;
-  historyMax = 50_000;
+  limits: RunLimits = RUN_LIMITS;
 
   constructor(spec: Json, options: HarnessOptions = {}) {
     const plan = compile(definitionOf(spec), { hash: "0".repeat(64) });
@@ -98,7 +100,7 @@ export class RunHarness {
   settle(): void {
     advance(this.run, {
       at: this.at,
-      historyMax: this.historyMax,
+      limits: this.limits,
       verdictOf: this.#verdict,
       emit: (event) => this.#apply(event),
       blocked: (task) => this.blocked.push(task),
@@ -154,7 +156,11 @@ export class RunHarness {
 
   #decide(command: Unstamped<RunCommand>): ReturnType<typeof decide> {
     const before = JSON.stringify(snapshotOf(this.run));
-    const decision = decide(this.run, { ...command, at: this.at } as RunCommand);
+    const decision = decide(this.run, {
+      ...command,
+      at: this.at,
+      limits: this.limits,
+    } as RunCommand);
     expect(JSON.stringify(snapshotOf(this.run)), "decide must not change the state").toBe(before);
     return decision;
   }

@@ -10,6 +10,7 @@ import type { ConfigProblem, Source } from "../../src/config/read.ts";
 import { CONFIG_SCHEMA } from "../../src/config/schema.ts";
 import type { Config } from "../../src/config.ts";
 import { resolveConfig } from "../../src/config.ts";
+import { ENGINE_LIMITS } from "../../src/engine/limits.ts";
 import { configurationManual } from "../support/config-manual.ts";
 
 const DEFAULTS = { cores: 8, baseDir: "/here", resolvePath: posix.resolve };
@@ -329,7 +330,10 @@ test("every setting is read by the composition root, so that none is without eff
   const words = app.replace(/\{ ([\w, ]+) \}: Config/g, (_, names: string) =>
     names.replace(/\w+/g, (name) => `config.${name}`),
   );
-  expect(paths.filter((path) => !words.includes(`config.${path}`))).toEqual([]);
+  expect(words).toContain(" limits: config.limits,");
+  const isRead = (path: string): boolean =>
+    words.includes(`config.${path}`) || path.replace("limits.", "") in ENGINE_LIMITS;
+  expect(paths.filter((path) => !isRead(path))).toEqual([]);
 });
 
 test("the example uses every section and is accepted as it stands", () => {

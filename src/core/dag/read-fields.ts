@@ -6,6 +6,7 @@
 import { isName } from "../../base/ids.ts";
 import type { Json } from "../../base/payload.ts";
 import { formatDuration, parseDuration } from "../../base/time.ts";
+import { utf8Length } from "../../base/utf8.ts";
 import { DEFINITION_LIMITS, type OnError } from "./definition.ts";
 import { DURATION_MAX_MS, type Field, type Fields, snakeCase } from "./schema.ts";
 import type { Place, Violations } from "./violations.ts";
@@ -369,16 +370,6 @@ export function describe(value: Json): string {
 export function excerpt(text: string): string {
   const shown = text.length <= 40 ? text : `${text.slice(0, 37)}...`;
   return JSON.stringify(shown).slice(1, -1);
-}
-
-/** Bytes of a text in UTF-8; a lone surrogate counts as the three bytes of its replacement. */
-function utf8Length(text: string): number {
-  let bytes = 0;
-  for (const char of text) {
-    const code = char.codePointAt(0) as number;
-    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-  }
-  return bytes;
 }
 
 function lowerFirst(text: string): string {

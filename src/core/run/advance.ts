@@ -7,10 +7,10 @@
 import { unreachable } from "../../base/assert.ts";
 import { type Json, jsonPayload } from "../../base/payload.ts";
 import type { Instant } from "../../base/time.ts";
-import { DEFINITION_LIMITS } from "../dag/definition.ts";
 import type { Verdict } from "../lane/lane.ts";
 import { inputOf, isUnsuccessful, runOutput, scopeOf, taskOf } from "./binding.ts";
 import { completeCollects, expireSignals } from "./decide-signal.ts";
+import { historyExcess, type RunLimits } from "./limits.ts";
 import type { Event } from "./message.ts";
 import { type RunState, STOP_GRACE_MS, type TaskState } from "./state.ts";
 import { isTerminalRun, isTerminalTask, type Reason } from "./status.ts";
@@ -18,8 +18,8 @@ import { isTerminalRun, isTerminalTask, type Reason } from "./status.ts";
 /** What `advance` needs from its caller. */
 export interface AdvanceContext {
   readonly at: Instant;
-  /** Most events a run may have; one that has more ends as FAILED. */
-  readonly historyMax: number;
+  /** A run whose history exceeds its limits ends as FAILED, and so does a `for_each` with too many items. */
+  readonly limits: RunLimits;
   /** The lane's answer to a task that is ready. */
   readonly verdictOf: (task: TaskState) => Verdict;
   /** Journals the event and evolves the run, before returning. */
@@ -32,7 +32,7 @@ export interface AdvanceContext {
 export function advance(run: RunState, context: AdvanceContext): void {
   const { agenda } = run;
   if (run.status === "PENDING" && run.ending === undefined) return;
-  if (run.sequence > context.historyMax && run.ending === undefined) endBeyondLimit(run, context);
+  if (run.ending === undefined) endBeyondLimit(run, context);
   for (;;) {
     if (agenda.fatal !== undefined) endAfterFailure(run, agenda.fatal, context);
     if (agenda.closing) closeRest(run, context);
@@ -62,9 +62,11 @@ function endAfterFailure(run: RunState, task: TaskState, { at, emit }: AdvanceCo
   });
 }
 
-function endBeyondLimit(run: RunState, { at, emit, historyMax }: AdvanceContext): void {
-  if (run.open === 0) return;
-  const message = `the run has more than ${historyMax} events`;
+function endBeyondLimit(run: RunState, { at, emit, limits }: AdvanceContext): void {
+  const exceeded = historyExcess(run, limits);
+  if (exceeded === undefined || run.open === 0) return;
+  const unit = exceeded === "historyEvents" ? "events" : "bytes of events";
+  const message = `the run has more than ${limits[exceeded]} ${unit}`;
   emit({
     type: "run_ending",
     at,
@@ -110,7 +112,7 @@ function advanceReady(run: RunState, context: AdvanceContext): void {
   for (const index of ready) {
     if (run.agenda.fatal !== undefined || run.ending !== undefined) return;
     const task = taskOf(run, index);
-    if (task.status === "RETRYING" && task.lease === 0) {
+    if (task.status === "RETRYING" && task.lease === 0 && task.dueAt <= context.at) {
       context.emit({ type: "task_scheduled", at: context.at, task: task.id, lane: task.lane });
     } else if (task.status === "PENDING") {
       settleReady(run, task, context);
@@ -169,7 +171,7 @@ function expressionFailed(task: TaskState, at: Instant, message: string): Event 
   };
 }
 
-function expand(run: RunState, task: TaskState, { at, emit }: AdvanceContext): void {
+function expand(run: RunState, task: TaskState, { at, emit, limits }: AdvanceContext): void {
   const listed = task.node.forEach?.evaluate(scopeOf(run, task));
   if (listed === undefined || "problem" in listed) {
     return emit(expressionFailed(task, at, `for_each: ${listed?.problem ?? "no expression"}`));
@@ -178,14 +180,14 @@ function expand(run: RunState, task: TaskState, { at, emit }: AdvanceContext): v
     return emit(expressionFailed(task, at, "for_each: the expression does not yield a list"));
   }
   const items = listed.value as readonly Json[];
-  if (run.tasks.length + items.length > DEFINITION_LIMITS.tasks) {
+  if (run.tasks.length + items.length > limits.tasks) {
     return emit({
       type: "task_failed",
       at,
       task: task.id,
       attempt: 0,
       reason: "LIMIT_EXCEEDED",
-      message: `for_each: ${items.length} items would exceed ${DEFINITION_LIMITS.tasks} tasks in the run`,
+      message: `for_each: ${items.length} items would exceed ${limits.tasks} tasks in the run`,
     });
   }
   emit({ type: "task_expanded", at, task: task.id, items: items.map(jsonPayload) });

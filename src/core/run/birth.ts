@@ -7,6 +7,7 @@ import type { Payload } from "../../base/payload.ts";
 import type { Plan, PlanNode } from "../dag/plan.ts";
 import type { Event } from "./message.ts";
 import type { RunState, TaskState } from "./state.ts";
+import { weigh } from "./weight.ts";
 
 /** The run that a `run_accepted` event brings to life. */
 export function newRun(
@@ -22,6 +23,7 @@ export function newRun(
     acceptedAt: event.at,
     status: "PENDING",
     sequence: 1,
+    historyBytes: weigh(event),
     startedAt: 0,
     endedAt: 0,
     tasks: [],

@@ -6,17 +6,34 @@
 import { unreachable } from "../../base/assert.ts";
 import { type Fault, fault } from "../../base/fault.ts";
 import { nearestName } from "../../base/ids.ts";
+import { durationExcess, type Excess, payloadExcess, type ValueLimits } from "../dag/limits.ts";
 import { isUnadmitted } from "./evolve.ts";
-import type { CollectMode, Command, Event, Receipt } from "./message.ts";
+import type { CollectMode, Command, Event, Receipt, SignalContent } from "./message.ts";
 import { findTask, type MailboxEntry, type RunState, type TaskState } from "./state.ts";
 import { isTerminalRun, isTerminalTask } from "./status.ts";
 
-/** Most signals of one task that its agent has not admitted. */
-export const SIGNALS_UNADMITTED_MAX = 16;
-/** Most signals of all tasks of a run that nobody has admitted. */
-export const SIGNALS_PER_RUN_MAX = 1_000;
 /** Most signals of one task in its life, so that a mailbox cannot grow without end. */
-export const SIGNALS_PER_TASK_MAX = 1_000;
+const SIGNALS_PER_TASK_MAX = 1_000;
+
+/** The first limit that a signal's payload or duration exceeds, or undefined. */
+export function signalExcess(content: SignalContent, limits: ValueLimits): Excess | undefined {
+  switch (content.kind) {
+    case "steer":
+      return (
+        payloadExcess("steer.payload", content.payload, limits) ??
+        payloadExcess("steer.text", { json: content.text }, limits)
+      );
+    case "interrupt":
+      return (
+        durationExcess("interrupt.grace", content.graceMs, limits) ??
+        payloadExcess("interrupt.replace_with", content.replaceWith, limits)
+      );
+    case "collect":
+      return durationExcess("collect.deadline", content.deadlineMs, limits);
+    default:
+      return unreachable(content);
+  }
+}
 
 type SignalCommand = Extract<Command, { type: "signal" }>;
 
@@ -48,7 +65,11 @@ export function decideSignal(
   }
 }
 
-function refusalOf(run: RunState, task: TaskState, { content }: SignalCommand): Fault | undefined {
+function refusalOf(
+  run: RunState,
+  task: TaskState,
+  { content, limits }: SignalCommand,
+): Fault | undefined {
   const runId = run.id;
   if (isTerminalRun(run.status)) return fault("RUN_TERMINAL", { runId, status: run.status });
   if (isTerminalTask(task.status)) {
@@ -61,15 +82,8 @@ function refusalOf(run: RunState, task: TaskState, { content }: SignalCommand): 
       expected: `one of its instances, such as "${task.id}[0]"`,
     });
   }
-  const entries = task.mailbox ?? [];
-  const waiting = entries.filter(isUnadmitted).length;
-  if (waiting >= SIGNALS_UNADMITTED_MAX || entries.length >= SIGNALS_PER_TASK_MAX) {
-    const limit = waiting >= SIGNALS_UNADMITTED_MAX ? SIGNALS_UNADMITTED_MAX : SIGNALS_PER_TASK_MAX;
-    return fault("SIGNAL_MAILBOX_FULL", { runId, taskId: task.id, limit });
-  }
-  if (unadmittedOf(run) >= SIGNALS_PER_RUN_MAX) {
-    return fault("SIGNAL_MAILBOX_FULL", { runId, taskId: task.id, limit: SIGNALS_PER_RUN_MAX });
-  }
+  const full = fullMailbox(run, task, limits);
+  if (full !== undefined) return fault("SIGNAL_MAILBOX_FULL", { runId, taskId: task.id, ...full });
   if (content.kind !== "collect") return undefined;
   const unknown = content.tasks.find((id) => findTask(run, id) === undefined);
   if (unknown === undefined) return undefined;
@@ -77,10 +91,22 @@ function refusalOf(run: RunState, task: TaskState, { content }: SignalCommand): 
   return fault("TASK_NOT_FOUND", { runId, taskId: unknown, nearest });
 }
 
-function unadmittedOf(run: RunState): number {
-  let waiting = 0;
-  for (const { mailbox } of run.tasks) waiting += mailbox?.filter(isUnadmitted).length ?? 0;
-  return waiting;
+/** Which mailbox takes no more, the task's or those of its run together, and its limit. */
+function fullMailbox(
+  run: RunState,
+  task: TaskState,
+  { taskSignals, runSignals }: SignalCommand["limits"],
+): { readonly of: "task" | "run"; readonly limit: number } | undefined {
+  if (unadmittedOf(task) >= taskSignals) return { of: "task", limit: taskSignals };
+  if ((task.mailbox?.length ?? 0) >= SIGNALS_PER_TASK_MAX) {
+    return { of: "task", limit: SIGNALS_PER_TASK_MAX };
+  }
+  const waiting = run.tasks.reduce((sum, each) => sum + unadmittedOf(each), 0);
+  return waiting < runSignals ? undefined : { of: "run", limit: runSignals };
+}
+
+function unadmittedOf({ mailbox }: TaskState): number {
+  return mailbox?.filter(isUnadmitted).length ?? 0;
 }
 
 function interruptEvents(

@@ -8,6 +8,7 @@
 import { unreachable } from "../../base/assert.ts";
 import { type Fault, fault } from "../../base/fault.ts";
 import { decideCollectDeadline, decideReceipt, decideSignal } from "./decide-signal.ts";
+import { hasRoomForNews } from "./limits.ts";
 import type { Command, Event, Outcome, SignalContent } from "./message.ts";
 import { backoffMs, failureOf, mayRetry } from "./retry.ts";
 import { findTask, type RunState, STOP_GRACE_MS, type TaskState } from "./state.ts";
@@ -22,9 +23,6 @@ export function isFault(decision: Decision): decision is Fault {
 }
 
 const NOTHING: readonly Event[] = [];
-
-/** Progress is journaled while the history is shorter than this, so that news never uses up room for facts. */
-export const PROGRESS_HISTORY_MAX = 25_000;
 
 /** Definitions may already wish for memories; nobody shall think that an empty answer was a search. */
 export const MEMORY_NOTE = "memory.retrieve yields nothing: this daemon has no memory hub";
@@ -45,7 +43,7 @@ export function decide(run: RunState, command: RunCommand): Decision {
     case "recover":
       return run.tasks
         .filter((task) => task.lease !== 0)
-        .map((task) => lostToRestart(task, command.at));
+        .map((task) => lostToRestart(run, task, command.at));
     case "timer":
       return decideTimer(run, command);
     default: {
@@ -73,7 +71,7 @@ function decideTask(run: RunState, task: TaskState, command: TaskCommand): Decis
     case "report":
       return decideReport(run, task, command.attempt, command.outcome, at);
     case "progress":
-      return isCurrent(task, command.attempt) && run.sequence < PROGRESS_HISTORY_MAX
+      return isCurrent(task, command.attempt) && hasRoomForNews(run, command.limits)
         ? [
             {
               type: "task_progress",
@@ -147,7 +145,7 @@ function decideReport(
   if (task.lease !== attempt) return NOTHING;
   if (task.status !== "RUNNING") return [{ type: "lease_ended", at, task: task.id, attempt }];
   const interrupt = interruptOf(task);
-  if (interrupt?.replaceWith !== undefined) {
+  if (interrupt?.replaceWith !== undefined && run.ending === undefined) {
     return [
       {
         type: "task_retrying",
@@ -216,11 +214,11 @@ function afterFailure(
 }
 
 /** The process that ran this attempt is gone: nothing the task did wrong, so it does not count. */
-function lostToRestart(task: TaskState, at: number): Event {
+function lostToRestart(run: RunState, task: TaskState, at: number): Event {
   const { id, attempt } = task;
   if (task.status !== "RUNNING") return { type: "lease_ended", at, task: id, attempt: task.lease };
   const interrupt = interruptOf(task);
-  if (interrupt !== undefined && interrupt.replaceWith === undefined) {
+  if (interrupt !== undefined && (interrupt.replaceWith === undefined || run.ending)) {
     return {
       type: "task_cancelled",
       at,
@@ -229,13 +227,16 @@ function lostToRestart(task: TaskState, at: number): Event {
       message: interrupt.reason,
     };
   }
+  const message = "the daemon restarted while the attempt ran";
+  // The run waits only for what runs: nothing of it starts again.
+  if (run.ending !== undefined) return failed(task, at, "WORKER_LOST", message);
   return {
     type: "task_retrying",
     at,
     task: id,
     attempt,
     reason: "WORKER_LOST",
-    message: "the daemon restarted while the attempt ran",
+    message,
     dueAt: at,
     counted: false,
     ...(interrupt?.replaceWith === undefined ? {} : { input: interrupt.replaceWith }),

@@ -11,12 +11,14 @@ import type { Event } from "./message.ts";
 import { findTask, type MailboxEntry, type RunState, type TaskState } from "./state.ts";
 import { isTerminalTask, type RunStatus } from "./status.ts";
 import { MOVE_OF_EVENT, nextStatus } from "./task-machine.ts";
+import { weigh } from "./weight.ts";
 
 type TaskEvent = Extract<Event, { task: string }>;
 
 /** Applies one event; `run_accepted` made the run and is not applied again. */
 export function evolve(run: RunState, event: Event): void {
   run.sequence++;
+  run.historyBytes += weigh(event);
   switch (event.type) {
     case "run_accepted":
       throw new BugError(`run ${run.id} was accepted twice`);

@@ -7,6 +7,7 @@ import type { RunId, TaskId } from "../../base/ids.ts";
 import type { Payload } from "../../base/payload.ts";
 import type { Instant, Millis } from "../../base/time.ts";
 import type { RunRequest } from "../dag/definition.ts";
+import type { RunLimits } from "./limits.ts";
 import type { FailureClass, Reason } from "./status.ts";
 
 /** How an attempt ended, as its transport reports it; exactly one per attempt. */
@@ -99,6 +100,7 @@ export type Command =
       readonly attempt: number;
       readonly percent: number;
       readonly note: string;
+      readonly limits: RunLimits;
     }
   | {
       readonly type: "checkpoint";
@@ -128,6 +130,7 @@ export type Command =
       /** The client's id; a repeated one changes nothing and answers as before. */
       readonly signal: string;
       readonly content: SignalContent;
+      readonly limits: RunLimits;
     }
   | {
       readonly type: "receipt";

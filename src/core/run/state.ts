@@ -93,6 +93,8 @@ export interface RunState {
   status: RunStatus;
   /** Sequence of the latest event. */
   sequence: number;
+  /** Estimated bytes of all events so far. */
+  historyBytes: number;
   startedAt: Instant;
   endedAt: Instant;
   /** Plan nodes first (same index), then `for_each` instances in order of expansion. */

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { FaultError, fault } from "../../../src/base/fault.ts";
 import type { RunEvents } from "../../../src/core/run/message.ts";
-import { weigh } from "../../../src/core/run/weight.ts";
 import { EventHub, type RunHead, type SequencedEvent } from "../../../src/events/hub.ts";
 import { STALLED_AFTER_BUFFERS } from "../../../src/events/watcher.ts";
 import { NullMetrics } from "../../support/metrics.ts";
@@ -268,15 +267,5 @@ describe("caughtUp", () => {
     advance(1);
     await first;
     await hub.caughtUp(Promise.resolve());
-  });
-});
-
-describe("weigh", () => {
-  it("counts text and bytes by length and everything else by slots", () => {
-    expect(weigh("x".repeat(1_000)) - weigh("")).toBe(1_000);
-    expect(weigh(new Uint8Array(1_000)) - weigh(new Uint8Array())).toBe(1_000);
-    const event = (json: string) => ({ type: "task_completed", output: { json } });
-    expect(weigh(event("x".repeat(500))) - weigh(event(""))).toBe(500);
-    expect(weigh([1, null, true, undefined])).toBe(5 * weigh(0));
   });
 });
