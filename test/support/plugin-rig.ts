@@ -15,10 +15,18 @@ import { assignment, ListLog, Recorder } from "./attempts.ts";
 
 export class DelayHost extends SystemHost {
   readonly delays: Millis[] = [];
+  /** Delays of timers that were cancelled, fired ones included. */
+  readonly cancelled: Millis[] = [];
 
   override setTimer(delayMs: Millis, run: () => void): TimerHandle {
     this.delays.push(delayMs);
-    return super.setTimer(delayMs, run);
+    const timer = super.setTimer(delayMs, run);
+    return {
+      cancel: () => {
+        this.cancelled.push(delayMs);
+        timer.cancel();
+      },
+    };
   }
 }
 

@@ -181,15 +181,12 @@ describe("the context", () => {
 });
 
 describe("stopping", () => {
-  test("a deaf function ends at the grace, and its later result is ignored", async () => {
-    let answer: (value: string) => void = () => {};
-    transport.register({
-      name: "deaf",
-      run: () =>
-        new Promise((resolve) => {
-          answer = resolve;
-        }),
-    });
+  test.each([
+    ["result", "resolve"],
+    ["failure", "reject"],
+  ] as const)("a deaf function ends at the grace, its later %s is ignored", async (_what, how) => {
+    const { promise, ...late } = Promise.withResolvers<string>();
+    transport.register({ name: "deaf", run: () => promise });
     const given = assignment("deaf");
     transport.start(given);
     transport.stop(given.key, { reason: "TIMED_OUT", graceMs: 1_000 });
@@ -197,7 +194,7 @@ describe("stopping", () => {
     expect(recorder.outcomes(given.key)).toEqual([]);
     await host.advance(1);
     expect(recorder.outcomes(given.key)).toEqual([{ kind: "stopped" }]);
-    answer("too late");
+    late[how]("too late");
     await host.settle();
     expect(recorder.outcomes(given.key)).toHaveLength(1);
     expect(host.timers).toBe(0);

@@ -113,11 +113,11 @@ describe("loading", () => {
   test("gives up on a module that never ends", async () => {
     await open(
       { "a-loops.mjs": "for (;;);", "b-good.mjs": returning("good", 1) },
-      { loadTimeoutMs: 1_500 },
+      { loadTimeoutMs: 2_500 },
     );
     expect(names()).toEqual(["good"]);
     expect(problems()).toEqual([
-      `agents of ${join(rig.directory, "a-loops.mjs")} could not be loaded: it did not load within 1500 ms`,
+      `agents of ${join(rig.directory, "a-loops.mjs")} could not be loaded: it did not load within 2500 ms`,
     ]);
   });
 
@@ -239,6 +239,17 @@ describe("watching", () => {
     await rig.remove("a.mjs");
     await changed;
     expect(names()).toEqual([]);
+  });
+
+  test("loads nothing when no code has changed", async () => {
+    await open({ "a.mjs": returning("a", 1) }, { watch: true, gatherMs: 1 });
+    await rig.write("data.json", "{}");
+    while (!rig.host.delays.includes(1)) await new Promise((resolve) => setImmediate(resolve));
+    // A timer that is set later and is longer fires after the one that looks for changes.
+    await new Promise<void>((resolve) => rig.host.setTimer(5, resolve));
+    await rig.transport.reload();
+    const loads = rig.log.lines.filter((line) => line === "info: plugin agents loaded");
+    expect(loads).toHaveLength(2);
   });
 
   test("sees folders that come later, and survives their end", async () => {

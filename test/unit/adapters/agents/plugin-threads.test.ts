@@ -58,7 +58,7 @@ export const deaf = { name: "deaf", run: (port, ctx) => {
   return new Promise(() => {});
 } };
 export const big = { name: "big", run: () => 1n };
-export const bytes = { name: "bytes", run: (input) => ({ mediaType: "x/y", bytes: input.bytes.map((b) => b + 1) }) };
+export const bytes = { name: "bytes", run: ({ bytes }) => ({ mediaType: "of/" + bytes.buffer.byteLength, bytes: bytes.map((b) => b + 1) }) };
 export const prints = { name: "prints", run: async () => {
   console.log("out %d", 1);
   await turn();
@@ -188,13 +188,18 @@ describe("an endless loop", () => {
 });
 
 test("a thread that is only busy is not killed", async () => {
-  await open();
+  await open({ blockedMs: 7_777 });
   const stopped = await rig.running("patient");
+  const neighbour = await rig.running("patient");
   const busy = await rig.running("busy", 900);
   stop(stopped, 20);
   expect(await rig.recorder.finished(stopped)).toEqual({ kind: "stopped" });
   expect(rig.recorder.outcomes(busy)).toEqual([]);
   expect((await rig.recorder.finished(busy)).kind).toBe("success");
+  // What is left of the 7,777 ms after the thread had 400 ms to answer: it is not waited for any more.
+  expect(rig.host.delays).toContain(7_377);
+  expect(rig.host.cancelled).toContain(7_377);
+  expect((await release(neighbour)).kind).toBe("success");
 });
 
 test("a deaf attempt costs its neighbours nothing, and its thread ends after them", async () => {
@@ -241,7 +246,7 @@ describe("values", () => {
     const input = { mediaType: "a/b", bytes: around.subarray(10, 13) };
     expect(await rig.run("bytes", null, { input })).toEqual({
       kind: "success",
-      output: { mediaType: "x/y", bytes: new Uint8Array([8, 8, 8]) },
+      output: { mediaType: "of/3", bytes: new Uint8Array([8, 8, 8]) },
     });
   });
 });
