@@ -232,13 +232,16 @@ export class StoreJournal implements Journal {
     this.#markTimer?.cancel();
     await this.#noting;
     await this.#last.catch(() => {});
-    if (this.#failure === undefined && this.#isRecovered)
-      await this.#mark?.save(BigInt(this.#durable));
+    const isSound = this.#failure === undefined && this.#isRecovered;
     this.#failure ??= new FaultError(
       fault("STORE_FAILED", { operation: "write", detail: "the journal is closed" }),
     );
-    await this.#mark?.close();
-    await this.#store.close();
+    try {
+      if (isSound) await this.#mark?.save(BigInt(this.#durable));
+    } finally {
+      await this.#mark?.close();
+      await this.#store.close();
+    }
   }
 
   /** Every write goes through here: after the first failure there is no other. */

@@ -374,12 +374,13 @@ describe("the mark", () => {
     await journal.close();
   });
 
-  test("a mark that cannot be saved stops the journal", async () => {
-    class NoMark extends MemoryDisk {
-      override syncMark(): Promise<void> {
-        return Promise.reject(new Error("EIO"));
-      }
+  class NoMark extends MemoryDisk {
+    override syncMark(): Promise<void> {
+      return Promise.reject(new Error("EIO"));
     }
+  }
+
+  test("a mark that cannot be saved stops the journal", async () => {
     const { journal, timers } = await openJournal(new NoMark());
     await journal.append(commitOf([eventsOf(1, 1, accepted(1))]));
     timers.fire();
@@ -387,5 +388,38 @@ describe("the mark", () => {
     await expect(journal.append(commitOf([eventsOf(1, 2, progress("x"))]))).rejects.toMatchObject({
       fault: { code: "STORE_FAILED", detail: "EIO" },
     });
+  });
+
+  test("closing frees the store even when the mark cannot be saved", async () => {
+    const { journal, disk } = await openJournal(new NoMark());
+    await journal.append(commitOf([eventsOf(1, 1, accepted(1))]));
+    await expect(journal.close()).rejects.toThrow("EIO");
+    expect(disk.lock()).toBeDefined();
+  });
+});
+
+describe("after a failed write", () => {
+  test("nothing is accepted or read any more, and everything says why", async () => {
+    class Full extends MemoryDisk {
+      isFull = false;
+      override sync(batch: Parameters<MemoryDisk["sync"]>[0]): Promise<void> {
+        return this.isFull ? Promise.reject(new Error("ENOSPC")) : super.sync(batch);
+      }
+    }
+    const full = new Full();
+    const { journal } = await openJournal(full);
+    await journal.append(commitOf([eventsOf(1, 1, accepted(1))]));
+    full.isFull = true;
+    const refused = { fault: { code: "STORE_FAILED", detail: "ENOSPC" } };
+    const appends = [2, 3].map((n) => journal.append(commitOf([eventsOf(1, n, progress("x"))])));
+    for (const append of appends) await expect(append).rejects.toMatchObject(refused);
+    full.isFull = false;
+    await expect(journal.append(commitOf([eventsOf(1, 4, END)]))).rejects.toMatchObject(refused);
+    await expect(journal.saveCursor("bus", 1n)).rejects.toMatchObject(refused);
+    await expect(readAll(journal, 1)).rejects.toMatchObject(refused);
+    expect(journal.head()).toBe(1n);
+    await journal.close();
+    const { found } = await openJournal(full);
+    expect(found.map((run) => run.events.events)).toEqual([[accepted(1)]]);
   });
 });
