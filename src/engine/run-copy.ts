@@ -2,6 +2,7 @@
  * A copy of a run's state for readers. The writer loop goes on changing the original as soon as a commit is formed, so
  * a reader gets what was true at one commit and stays true. Everything immutable (plan, payloads, messages) is shared.
  */
+import { newAgenda } from "../core/run/birth.ts";
 import type { RunState, TaskState } from "../core/run/state.ts";
 
 /** Copies a run with its tasks, groups and mailboxes; the agenda is not part of a reader's view. */
@@ -10,14 +11,7 @@ export function copyRun(run: RunState): RunState {
     ...run,
     tasks: [],
     ending: run.ending,
-    agenda: {
-      ready: [],
-      joinable: [],
-      expiring: [],
-      collecting: [],
-      fatal: undefined,
-      closing: false,
-    },
+    agenda: newAgenda(),
   };
   for (const task of run.tasks) copy.tasks.push(copyTask(task, copy));
   return copy;

@@ -6,7 +6,7 @@ import { instanceId, type RunId } from "../../base/ids.ts";
 import type { Payload } from "../../base/payload.ts";
 import type { Plan, PlanNode } from "../dag/plan.ts";
 import type { Event } from "./message.ts";
-import type { RunState, TaskState } from "./state.ts";
+import type { Agenda, RunState, TaskState } from "./state.ts";
 import { weigh } from "./weight.ts";
 
 /** The run that a `run_accepted` event brings to life. */
@@ -30,18 +30,23 @@ export function newRun(
     open: plan.nodes.length,
     leases: 0,
     ending: undefined,
-    agenda: {
-      ready: [],
-      joinable: [],
-      expiring: [],
-      collecting: [],
-      fatal: undefined,
-      closing: false,
-    },
+    agenda: newAgenda(),
   };
   for (const node of plan.nodes)
     run.tasks.push(newTask(run, node, node.task.id, undefined, event.at));
   return run;
+}
+
+/** Nothing follows yet. */
+export function newAgenda(): Agenda {
+  return {
+    ready: [],
+    joinable: [],
+    expiring: [],
+    collecting: [],
+    fatal: undefined,
+    closing: false,
+  };
 }
 
 /** A task in its first state. `item` makes it an instance of its node's `for_each`. */
