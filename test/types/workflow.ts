@@ -2,7 +2,7 @@
  * What the compiler must accept and refuse about workflows. Nothing here runs: the type check of the project is the
  * test, and an expected error that does not come fails it like any other.
  */
-import { agent, type Engine, workflow } from "goclaw";
+import { agent, type Client, type Engine, workflow } from "goclaw";
 
 type Equal<A, B> =
   (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -35,6 +35,16 @@ same<typeof counted, { words: number }>();
 await engine.execute(line, {});
 // @ts-expect-error of the right type
 await engine.execute(line, { url: 1 });
+
+// A client knows the same.
+declare const client: Client;
+const remote = await client.submit(line, { url: "x" });
+same<Show<Awaited<ReturnType<typeof remote.result>>>, { words: { words: number } }>();
+// @ts-expect-error a run needs its input, wherever it runs
+await client.submit(line, {});
+// @ts-expect-error of the right type
+await client.execute(line, { url: 1 });
+same<Awaited<ReturnType<typeof client.execute>>, unknown>();
 
 // Inputs of several roots come together.
 const two = workflow("two").task("page", page).task("cheap", cheap);

@@ -69,6 +69,25 @@ describe("execute", () => {
     expect(await engine.execute(fan, { list: [1, 2, 3] })).toEqual({ double: [2, 4, 6] });
   });
 
+  test("has what a fallback gave, null for what was skipped or failed, as its types say", async () => {
+    const engine = await open();
+    const failing = agent("failing", (_input: { url: string }): string => {
+      throw Object.assign(new Error("never"), { retryable: false });
+    });
+    const forgiving = workflow("forgiving")
+      .task(
+        "spare",
+        agent("spare", (input: { url: string }) => input.url.length),
+      )
+      .task("saved", failing, { onError: { fallback: "spare" } })
+      .task("lost", failing, { onError: "continue" })
+      .task("skipped", failing, { when: "input.url == 'y'" })
+      .task("behind", "echo", { deps: ["skipped"] });
+    const result: { saved: string | number; lost: string | null; behind: unknown } =
+      await engine.execute(forgiving, { url: "x" });
+    expect(result).toEqual({ saved: 1, lost: null, behind: null });
+  });
+
   test("rejects with the task and reason of a failure", async () => {
     const engine = await open();
     const broken = workflow("broken").task(

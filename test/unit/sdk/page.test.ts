@@ -20,7 +20,6 @@ beforeAll(() => {
     extends: "../../tsconfig.json",
     compilerOptions: {
       incremental: false,
-      lib: ["es2024", "esnext.disposable"],
       // Snippets show what there is, not what is used.
       noUnusedLocals: false,
       noUnusedParameters: false,
