@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Event } from "../../src/core/run/message.ts";
+import { weigh } from "../../src/core/run/weight.ts";
 import { decodeUnion } from "../../src/journal/decode.ts";
 import { encodeUnion } from "../../src/journal/encode.ts";
 import { EVENT } from "../../src/journal/event-table.ts";
@@ -20,7 +21,9 @@ describe("events", () => {
     fc.assert(
       fc.property(eventOf(type), (event) => {
         const { bytes, blobs } = bytesOf(event);
-        expect(decodeUnion(new ByteReader(bytes, 0, blobs), EVENT)).toStrictEqual(event);
+        const decoded = decodeUnion(new ByteReader(bytes, 0, blobs), EVENT);
+        expect(decoded).toStrictEqual(event);
+        expect(weigh(decoded)).toBe(weigh(event));
       }),
       { numRuns: 60 },
     );

@@ -10,6 +10,8 @@ import type { ConfigProblem, Source } from "../../src/config/read.ts";
 import { CONFIG_SCHEMA } from "../../src/config/schema.ts";
 import type { Config } from "../../src/config.ts";
 import { resolveConfig } from "../../src/config.ts";
+import { checkLanes } from "../../src/core/lane/admission.ts";
+import { LANE_ORDER_DEFAULT } from "../../src/core/lane/lane.ts";
 import { ENGINE_LIMITS } from "../../src/engine/limits.ts";
 import { configurationManual } from "../support/config-manual.ts";
 
@@ -237,6 +239,36 @@ describe("values", () => {
       config({ lanes: { named: { io: { rate: tree } } } }).lanes.named[1]?.rate;
     expect(rate({ limit: 5 })).toEqual({ limit: 5, perMs: 1_000, burst: 5 });
     expect(rate({ limit: 5, per: "1m", burst: 9 })).toEqual({ limit: 5, perMs: 60_000, burst: 9 });
+  });
+
+  test("limits that nobody lowers are the engine's own", () => {
+    expect(config({}).limits).toMatchObject(ENGINE_LIMITS);
+    expect(lines(file({ limits: { timer: "1s", payloadWarnBytes: "3MiB" } }))).toHaveLength(2);
+    expect(config({ limits: { timer: "5s" } }).limits.timerMs).toBe(5_000);
+  });
+
+  test("order of waiting tasks", () => {
+    const order = (tree: Json) => config({ lanes: { order: tree } }).lanes.order;
+    expect(order({})).toEqual(LANE_ORDER_DEFAULT);
+    expect(order({ aging: "2s", weights: { gold: 5 } })).toEqual({
+      agingMs: 2_000,
+      weights: { gold: 5 },
+    });
+    expect(lines(file({ lanes: { order: { aging: "2d", weights: { gold: 0 } } } }))).toEqual([
+      'goclaw.yaml lanes.order.aging: "2d" is not valid. Expected a duration from 1ms to 1d, such as `30s`.',
+      "goclaw.yaml lanes.order.weights.gold: 0 is not valid. Expected a whole number from 1 to 1000.",
+    ]);
+    const { lanes } = read(environment({ GOCLAW_LANES__ORDER__WEIGHTS__GOLD: "3" }));
+    expect(lanes.order?.weights).toEqual({ gold: 3 });
+    expect(checkLanes(lanes)).toBeUndefined();
+  });
+
+  test("a stream's name has no dots, which JetStream refuses", () => {
+    const stream = (name: string) => file({ bus: { nats: { stream: name } } });
+    expect(read(stream("GO_CLAW-1")).bus.nats.stream).toBe("GO_CLAW-1");
+    expect(lines(stream("go.claw"))).toEqual([
+      'goclaw.yaml bus.nats.stream: "go.claw" is not valid. Expected letters, digits, `_`, `-`, at most 128.',
+    ]);
   });
 
   test("addresses", () => {

@@ -233,6 +233,37 @@ describe("an attempt", () => {
     first.listener.finish(given.key, { kind: "success", output: { json } });
     expect(sink.outcomes(given.key)).toMatchObject([{ kind: "failure", failure: "invalid" }]);
   });
+
+  test("is held to the limits it was given, in bytes", async () => {
+    const third = new PuppetTransport("third", ["e"]);
+    const limited = new Runtime(
+      { payloadBytes: 10, timerMs: 5_000 },
+      { host, transports: [third], log, metrics },
+    );
+    await limited.open(sink);
+    const umlauts = assignment("e");
+    const patient = assignment("e");
+    limited.start(umlauts);
+    limited.start(patient);
+    third.listener.checkpoint(umlauts.key, new Uint8Array(11));
+    third.listener.finish(umlauts.key, { kind: "success", output: { json: '"äääää"' } });
+    const failure = { kind: "failure", failure: "throttled", message: "later" } as const;
+    third.listener.finish(patient.key, { ...failure, retryAfterMs: Number.POSITIVE_INFINITY });
+    expect(sink.of(umlauts.key)[0]).toEqual([
+      "log",
+      "error",
+      "checkpoint: 11 bytes exceeds the limit of 10",
+    ]);
+    expect(sink.outcomes(umlauts.key)).toEqual([
+      {
+        kind: "failure",
+        failure: "invalid",
+        message: "output: 12 bytes exceeds the limit of 10",
+      },
+    ]);
+    expect(sink.outcomes(patient.key)).toEqual([{ ...failure, retryAfterMs: 5_000 }]);
+    expect(metrics.limitsHit).toEqual(["payloadBytes", "payloadBytes"]);
+  });
 });
 
 describe("stop", () => {
