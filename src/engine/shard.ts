@@ -120,10 +120,14 @@ export class Shard {
     this.#openTasks += run.open;
     this.#lastSnapshot.set(run, run.sequence);
     if (lanes.runAccepted(run) && run.status === "PENDING") this.#turns.push(run);
+    const ready = new Set(run.agenda.ready);
     for (const task of run.tasks) {
       if (task.lease !== 0) lanes.started(task);
       else if (task.status === "SCHEDULED") lanes.enqueue(task);
+      // Whoever was blocked stood outside a lane that is gone, and is on no agenda if a snapshot was taken since.
+      else if (task.status === "PENDING" && task.readyAt > 0) ready.add(task.index);
     }
+    run.agenda.ready.splice(0, run.agenda.ready.length, ...ready);
   }
 
   /** Stops (false) or allows (true) new attempts; everything else goes on. */
@@ -406,8 +410,10 @@ export class Shard {
 
   /** A rate limiter opens by the clock alone, so the loop must wake for it. */
   #armWake(at: Instant): void {
-    const next = this.#starting ? this.#deps.lanes.nextWake(at) : undefined;
-    if (next === undefined || next >= this.#wakeAt) return;
+    const opensAt = this.#starting ? this.#deps.lanes.nextWake(at) : undefined;
+    if (opensAt === undefined || opensAt >= this.#wakeAt) return;
+    // A batch has a whole instant: one that begins before the next whole one would still find the lane closed.
+    const next = Math.ceil(opensAt);
     this.#wake?.cancel();
     this.#wakeAt = next;
     this.#wake = this.#deps.host.setTimer(Math.max(0, next - this.#deps.host.now()), () => {
