@@ -5,6 +5,7 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { thatFit } from "./lib/fit.mjs";
 import { languageOf } from "./lib/languages.mjs";
 import { scan } from "./lib/scan.mjs";
 
@@ -16,7 +17,7 @@ export const analyzeFile = {
   name: "AnalyzeFile",
   version: "1",
   timeoutMs: 20_000,
-  async run(file, ctx) {
+  async run({ details, ...file }, ctx) {
     const path = join(ctx.runInput.repository, file.path);
     const language = languageOf(file.path);
     const found = { ...file, language: language.name };
@@ -26,7 +27,11 @@ export const analyzeFile = {
     const content = await readFile(path, { signal: ctx.signal });
     if (content.subarray(0, SNIFF_BYTES).includes(0)) return { ...found, bytes, problem: "binary" };
     const { generated, ...measures } = scan(content.toString("utf8"), language);
-    return generated ? { ...found, bytes, problem: "generated" } : { ...found, bytes, ...measures };
+    if (generated) return { ...found, bytes, problem: "generated" };
+    const todos = thatFit(measures.todos, details);
+    const imports = thatFit(measures.imports, details);
+    const cut = todos.length < measures.todos.length || imports.length < measures.imports.length;
+    return { ...found, bytes, ...measures, todos, imports, ...(cut ? { cut } : {}) };
   },
 };
 

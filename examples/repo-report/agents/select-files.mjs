@@ -3,6 +3,8 @@
  * large for one run loses its quietest files and not its hottest.
  */
 
+import { detailBytes } from "./lib/fit.mjs";
+
 /** One task per file; a run may have 10,000 tasks and 50,000 events, of which a file costs three or more. */
 const FILES_MAX = 4_000;
 
@@ -17,8 +19,9 @@ export const selectFiles = {
     });
     sources.sort((a, b) => b.churn - a.churn || (a.path < b.path ? -1 : 1));
     const selected = sources.slice(0, ctx.runInput.filesMax ?? FILES_MAX);
+    const details = detailBytes(selected.map(({ path }) => path));
     const omitted = sources.length - selected.length + files.omitted;
     ctx.log.info(`${selected.length} files to analyse, ${omitted} left out`);
-    return { files: selected, omitted };
+    return { files: selected.map((file) => ({ ...file, details })), omitted };
   },
 };

@@ -17,6 +17,7 @@ export const sumUpSizes = {
     return {
       total: sum(measured),
       languages: languagesOf(measured),
+      cut: measured.filter((file) => file.cut).length,
       failed: analyze.length - reports.length,
       problems: problemsOf(reports.filter((file) => file.problem !== undefined)),
       noteCount: noted.reduce((count, { todoCount }) => count + todoCount, 0),

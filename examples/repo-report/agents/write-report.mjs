@@ -99,6 +99,8 @@ function notes(history, files, select, sizes) {
     names > 0 && `${counted(names, "file")} whose names are not UTF-8 were skipped.`,
     links + submodules > 0 &&
       `${counted(links, "link")} and ${counted(submodules, "submodule")} were skipped.`,
+    sizes.cut > 0 &&
+      `There are too many files to list everything: notes and imports of ${counted(sizes.cut, "file")} are incomplete.`,
     sizes.failed > 0 && `The analysis of ${counted(sizes.failed, "file")} failed.`,
     ...sizes.problems.map(problemNote),
   ].filter((note) => note !== false);

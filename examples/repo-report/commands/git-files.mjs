@@ -4,8 +4,9 @@
  * names, and leaves out what is no file of text to read: links, submodules, and names that are not UTF-8, which the
  * answer could not carry.
  */
+import { LIST_BYTES_MAX, thatFit } from "../agents/lib/fit.mjs";
 import { extensionOf, languageOf } from "../agents/lib/languages.mjs";
-import { answer, git, gitFields, thatFit } from "./git.mjs";
+import { answer, git, gitFields } from "./git.mjs";
 
 await answer(async (repository) => {
   const tracked = new Map();
@@ -27,7 +28,7 @@ await answer(async (repository) => {
       if (languageOf(path) !== undefined) sources.push(path);
     }
   }
-  const kept = thatFit(sources);
+  const kept = thatFit(sources, LIST_BYTES_MAX);
   return {
     revision: await revision(repository),
     changed: await changedFiles(repository),

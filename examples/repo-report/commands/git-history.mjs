@@ -4,7 +4,8 @@
  * count as commits but not as changes, renames as a deletion and an addition, because that is what the numbers of
  * `git log --numstat --no-renames` say and a reader can check them.
  */
-import { answer, git, gitFields, thatFit } from "./git.mjs";
+import { LIST_BYTES_MAX, thatFit } from "../agents/lib/fit.mjs";
+import { answer, git, gitFields } from "./git.mjs";
 
 /** Older commits than this many are left out, and the report says so. */
 const COMMITS_MAX = 20_000;
@@ -63,7 +64,7 @@ async function read(repository, commitsMax) {
     deleted,
   ]);
   files.sort((a, b) => b[2] + b[3] - (a[2] + a[3]) || (a[0] < b[0] ? -1 : 1));
-  const kept = thatFit(files);
+  const kept = thatFit(files, LIST_BYTES_MAX);
   return { ...sum, authors: authors.size, files: kept, omitted: files.length - kept.length };
 }
 

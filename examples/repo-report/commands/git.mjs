@@ -10,9 +10,6 @@ import { isAbsolute } from "node:path";
 /** Exit code of a failure that another attempt cannot mend (EX_DATAERR). */
 const EXIT_TERMINAL = 65;
 
-/** Most of an answer; an output may have 2 MiB. */
-export const ANSWER_BYTES_MAX = 1_500_000;
-
 /** A wrong input: trying again cannot help. */
 class InputError extends Error {}
 
@@ -81,14 +78,4 @@ export async function gitFields(repository, args, onField, separator = "\0") {
   if (code === 0) return;
   const lines = (await errors).trim().split("\n");
   throw new Error(`git ${args[0]}: ${lines[0] || `exit code ${code}`}`);
-}
-
-/** Takes items while their JSON fits into an answer. */
-export function thatFit(items, bytesMax = ANSWER_BYTES_MAX) {
-  let bytes = 0;
-  const end = items.findIndex((item) => {
-    bytes += Buffer.byteLength(JSON.stringify(item)) + 1;
-    return bytes > bytesMax;
-  });
-  return end === -1 ? items : items.slice(0, end);
 }

@@ -1,5 +1,8 @@
 /** What the repository report's agents decide by themselves, without an engine: measuring, resolving, printing. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { scratchDirectory } from "../../support/git-fixture.ts";
 
 const EXAMPLE = new URL("../../../examples/repo-report/agents/", import.meta.url);
 
@@ -36,6 +39,20 @@ interface Dependencies {
 const { mapDependencies } = await load<{
   mapDependencies: { run(input: { analyze: readonly unknown[] }): Dependencies };
 }>("map-dependencies.mjs");
+
+interface SelectedFile {
+  readonly path: string;
+}
+const { selectFiles } = await load<{
+  selectFiles: {
+    run(input: unknown, ctx: unknown): { readonly files: readonly SelectedFile[] };
+  };
+}>("select-files.mjs");
+const { analyzeFile } = await load<{
+  analyzeFile: {
+    run(file: unknown, ctx: unknown): Promise<{ todoCount: number; cut?: true }>;
+  };
+}>("analyze-file.mjs");
 
 const measure = (path: string, text: string) => scan(text, languageOf(path));
 
@@ -170,6 +187,37 @@ describe("dependencies", () => {
   test("a file that is meant and not there is no package", () => {
     const found = mapDependencies.run({ analyze: [file("a.ts", "./gone.ts")] });
     expect(found).toMatchObject({ links: 0, packages: [] });
+  });
+});
+
+describe("a join is given no more than 2 MiB", () => {
+  const PAYLOAD_BYTES_MAX = 2 * 1024 * 1024;
+  const text =
+    "import './abcdefghijklmnopqrstuvwxyz.js'; // TODO: something to be done here\n".repeat(200);
+
+  test.each([
+    [1, 20],
+    [300, 60],
+    [4_000, 60],
+    // As long as GitFiles may list.
+    [4_000, 120],
+  ])("by %i files with paths of %i characters", async (count, length) => {
+    const root = scratchDirectory();
+    const name = "x.js";
+    const sources = Array.from(
+      { length: count },
+      (_, at) => `${at}/`.padEnd(length - name.length, "é/").replace(/[^/]$/, "/") + name,
+    );
+    const run = { runInput: { repository: root }, log: { info: () => {} } };
+    const history = { files: sources.map((path) => [path, 999_999, 9_999_999, 9_999_999]) };
+    const { files } = selectFiles.run({ history, files: { sources, omitted: 0 } }, run);
+    // All files are the same one; only their names differ.
+    writeFileSync(join(root, name), text);
+    const one = await analyzeFile.run({ ...(files[0] as object), path: name }, run);
+    const analyze = files.map((file) => ({ ...one, path: file.path }));
+    expect(Buffer.byteLength(JSON.stringify({ analyze }))).toBeLessThan(PAYLOAD_BYTES_MAX);
+    expect(one.todoCount).toBe(200);
+    expect(one.cut).toBe(count === 4_000 ? true : undefined);
   });
 });
 

@@ -9,8 +9,8 @@ const MARKERS = /\b(TODO|FIXME|HACK|XXX)\b/;
 const GENERATED = /@generated\b|\bcode generated\b.*\bdo not edit\b/i;
 const GENERATED_WITHIN = 1_000;
 const NOTE_MAX = 100;
-const NOTES_MAX = 5;
-const IMPORTS_MAX = 40;
+const NOTES_MAX = 20;
+const IMPORTS_MAX = 100;
 
 /**
  * Splits a text into two of the same length, line by line: `code` without comments and texts, `bare` without comments,
