@@ -48,6 +48,11 @@ export class SimulatedDisk extends MemoryDisk {
     return this.#waiting.length;
   }
 
+  /** Whether a sync has failed since the last crash. */
+  get isBroken(): boolean {
+    return this.#broken !== undefined;
+  }
+
   override sync(batch: readonly DiskChange[]): Promise<void> {
     return this.#enqueue(() => this.apply(batch));
   }
