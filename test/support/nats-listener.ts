@@ -38,12 +38,22 @@ export class NatsListener {
 
   /** Everything a stream holds under a pattern, oldest first, then what it stores from now on, until closed. */
   async *stored(stream: string, pattern = "goclaw.v1.>"): AsyncGenerator<BusMessage> {
-    const client = (await this.manager()).jetstream();
+    const manager = await this.manager();
+    await untilExists(manager, stream);
+    const client = manager.jetstream();
     const consumer = await client.consumers.get(stream, { filter_subjects: pattern });
     for await (const message of await consumer.consume()) yield asBusMessage(message);
   }
 
   async close(): Promise<void> {
     await this.#connection.close();
+  }
+}
+
+/** Whoever creates the stream may still be on the way to the server. */
+async function untilExists(manager: JetStreamManager, stream: string): Promise<void> {
+  for (;;) {
+    for await (const name of manager.streams.names()) if (name === stream) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
