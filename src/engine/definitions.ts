@@ -8,13 +8,15 @@ import { nearestName } from "../base/ids.ts";
 import { canonicalJson, compile, parseCanonical } from "../core/dag/compile.ts";
 import type { Definition, ExpectedDuration } from "../core/dag/definition.ts";
 import type { Plan } from "../core/dag/plan.ts";
+import type { AgentInfo } from "../ports/agent.ts";
 import type { Host } from "../ports/host.ts";
 import type { Journal, RegisteredDefinition } from "../ports/journal.ts";
 import type { LimitGuard } from "./limits.ts";
 
 /** Names known to this daemon. */
 export interface KnownNames {
-  agents(): readonly string[];
+  /** A new list whenever the set of agents changes, the same one otherwise. */
+  agents(): readonly AgentInfo[];
   lanes(): readonly string[];
 }
 
@@ -35,7 +37,8 @@ export class Definitions {
   readonly #byHash = new Map<string, Plan>();
   /** namespace → name → newest last. */
   readonly #registered = new Map<string, Map<string, RegisteredDefinition[]>>();
-  readonly #checked = new WeakMap<Plan, string>();
+  /** Against which set of agents a plan was found right; limits and lane names do not change while the engine lives. */
+  readonly #checked = new WeakMap<Plan, readonly AgentInfo[]>();
 
   constructor(deps: Deps) {
     this.#deps = deps;
@@ -111,15 +114,14 @@ export class Definitions {
   /** Refuses a plan that names an agent or lane this daemon does not have, or exceeds its limits. */
   check(plan: Plan): void {
     const agents = this.#deps.known.agents();
-    const lanes = this.#deps.known.lanes();
-    const version = `${agents.join()}|${lanes.join()}`;
-    if (this.#checked.get(plan) === version) return;
+    if (this.#checked.get(plan) === agents) return;
     this.#deps.guard.checkPlan(plan);
-    const violations = unknownNames(plan, new Set(agents), new Set(lanes));
+    const names = new Set(agents.map(({ name }) => name));
+    const violations = unknownNames(plan, names, new Set(this.#deps.known.lanes()));
     if (violations.length > 0) {
       throw new FaultError(fault("DEFINITION_INVALID", { name: plan.definition.name, violations }));
     }
-    this.#checked.set(plan, version);
+    this.#checked.set(plan, agents);
   }
 
   #compile(definition: Definition, hash: string): Plan {

@@ -96,7 +96,7 @@ export class Engine implements EngineApi, ShardListener {
       host,
       journal,
       known: {
-        agents: () => runtime.agents().map((agent) => agent.name),
+        agents: () => runtime.agents(),
         lanes: () => lanes.names(),
       },
       expectedMs: (agent) => runtime.expectedMs(agent),
