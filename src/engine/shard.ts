@@ -241,7 +241,10 @@ export class Shard {
     if (this.#failure !== undefined || this.#inFlight >= this.#options.inFlightMax) return;
     const batch = this.#decideBatch();
     this.#armWake(batch.at);
-    if (batch.events === 0 && batch.replies.length === 0) return this.#releaseIdle();
+    if (batch.events === 0 && batch.replies.length === 0) {
+      if (this.#mailbox.size > 0) this.#schedule();
+      return this.#releaseIdle();
+    }
     const commit = commitOf(batch);
     const startedMs = this.#deps.host.elapsedMs();
     this.#inFlight++;

@@ -247,6 +247,8 @@ export class World {
       this.#crashIn = 0;
       return;
     }
+    // A failed sync is not healed by leaving politely.
+    if (this.#disk.isBroken) return this.#crash();
     this.#checkLeaks(process);
     process.kill();
     this.#restarts++;
@@ -333,6 +335,7 @@ export class World {
     // From the disk alone, everything must be as it was.
     await this.#finish(this.#process.engine.stop());
     this.#checkLeaks(this.#process);
+    if (this.#violation !== undefined) return;
     this.#process.kill();
     this.#succeed([]);
     await this.#until("the last process is ready", () => this.#process.isReady);

@@ -148,8 +148,8 @@ export function decideReceipt(
   command: Extract<Command, { type: "receipt" }>,
 ): readonly Event[] {
   const entry = task.mailbox?.find((e) => e.signal === command.signal);
-  if (entry === undefined || task.lease !== command.attempt || isTerminalTask(task.status))
-    return [];
+  const isCurrent = task.lease !== 0 && task.lease === command.attempt;
+  if (entry === undefined || !isCurrent || isTerminalTask(task.status)) return [];
   if (!isUnadmitted(entry) || entry.receipt === command.receipt) return [];
   return [receiptEvent(task, command.at, command.signal, command.receipt)];
 }

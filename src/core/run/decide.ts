@@ -142,7 +142,7 @@ function decideReport(
   outcome: Outcome,
   at: number,
 ): Decision {
-  if (task.lease !== attempt) return NOTHING;
+  if (task.lease === 0 || task.lease !== attempt) return NOTHING;
   if (task.status !== "RUNNING") return [{ type: "lease_ended", at, task: task.id, attempt }];
   const interrupt = interruptOf(task);
   if (interrupt?.replaceWith !== undefined && run.ending === undefined) {

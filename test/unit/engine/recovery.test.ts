@@ -1,11 +1,11 @@
 /**
- * What a restart must not lose although it is nowhere in the events: the place of a task outside its full lane, the wait
- * before a retry, and the end of a run that was ending. Each was found by the simulation.
+ * Corners that the simulation found. Most are about restarts and what they must not lose although it is nowhere in the
+ * events: the place of a task outside its full lane, the wait before a retry, the end of a run that was ending.
  */
 import { describe, expect, test } from "vitest";
 import type { LanesConfig } from "../../../src/core/lane/lane.ts";
 import { EngineBench } from "../../support/engine-bench.ts";
-import { RunHarness } from "../../support/run-harness.ts";
+import { RUN_ID, RunHarness } from "../../support/run-harness.ts";
 
 const narrow: LanesConfig = {
   global: { concurrency: 10 },
@@ -97,6 +97,28 @@ test("an interrupted task of a run that is ending is not tried with its new inpu
   harness.report("long", { kind: "stopped" });
   expect(harness.statuses()).toEqual({ bad: "FAILED", long: "CANCELLED" });
   expect(harness.run.status).toBe("FAILED");
+});
+
+test("refused commands that fill a batch do not hold up what waits behind them", async () => {
+  const bench = await new EngineBench({ lanes: narrow }).start();
+  const runId = await bench.run(three);
+  const nobody = RUN_ID;
+  const refusals = Array.from({ length: 2_000 }, () =>
+    bench.engine.cancelRun(nobody, { reason: "" }).catch((error: Error) => error.message),
+  );
+  const read = bench.engine.getRun(runId);
+  expect(await bench.wait(read)).toMatchObject({ id: runId });
+  expect(new Set(await Promise.all(refusals)).size).toBe(1);
+});
+
+test("a report or receipt of attempt 0 means nothing to a task that has not started", () => {
+  const harness = new RunHarness({ name: "one", tasks: [{ id: "a", agent: "work" }] });
+  const content = { kind: "steer", payload: { json: "1" }, text: "" } as const;
+  harness.do({ type: "signal", task: "a", signal: "s1", content });
+  const stale = { task: "a", attempt: 0 } as const;
+  expect(harness.do({ ...stale, type: "report", outcome: { kind: "stopped" } })).toEqual([]);
+  const receipt = { type: "receipt", signal: "s1", receipt: "admitted" } as const;
+  expect(harness.do({ ...stale, ...receipt })).toEqual([]);
 });
 
 test("a lane whose rate opens between two milliseconds lets the next task start in the next one", async () => {
