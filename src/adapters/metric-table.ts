@@ -41,7 +41,9 @@ export const COUNTERS = {
     "outcome",
   ]),
   goclaw_retries_total: counter("Attempts that will be tried again", ["reason"]),
-  goclaw_limit_hits_total: counter("Requests refused by a limit", ["limit"]),
+  goclaw_limit_hits_total: counter("Times a limit of the configuration was hit, by its name", [
+    "limit",
+  ]),
   goclaw_watchers_cut_off_total: counter("Watchers cut off because they read too slowly"),
   goclaw_late_reports_total: counter("Reports of attempts that were already over, all ignored"),
   goclaw_bus_published_total: counter("Events accepted by the event bus"),

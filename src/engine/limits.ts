@@ -10,6 +10,7 @@ import type { Millis } from "../base/time.ts";
 import {
   durationExcess,
   type Excess,
+  type LimitViolation,
   PLAN_LIMITS,
   type PlanLimits,
   planViolations,
@@ -50,6 +51,7 @@ export class LimitGuard {
   readonly limits: EngineLimits;
   readonly #metrics: Pick<Metrics, "limitHit">;
   readonly #log: Pick<Logger, "warn">;
+  readonly #judged = new WeakMap<Plan, readonly LimitViolation[]>();
 
   constructor(
     limits: EngineLimits,
@@ -62,7 +64,7 @@ export class LimitGuard {
 
   /** Throws `DEFINITION_INVALID` naming every place where the definition exceeds a limit. */
   checkPlan(plan: Plan): void {
-    const violations = planViolations(plan, this.limits);
+    const violations = this.#violationsOf(plan);
     if (violations.length === 0) return;
     for (const limit of new Set(violations.map(({ limit }) => limit)))
       this.#metrics.limitHit(limit);
@@ -121,6 +123,14 @@ export class LimitGuard {
     if (event.type === "run_ending" && event.task === undefined) {
       this.#metrics.limitHit(historyExcess(run, this.limits) ?? "historyEvents");
     }
+  }
+
+  #violationsOf(plan: Plan): readonly LimitViolation[] {
+    const known = this.#judged.get(plan);
+    if (known !== undefined) return known;
+    const violations = planViolations(plan, this.limits);
+    this.#judged.set(plan, violations);
+    return violations;
   }
 
   #refuse(excess: Excess | undefined): void {

@@ -172,29 +172,40 @@ function durationsOf({
   ];
 }
 
-/** Fields of a task whose default the validator fills in. */
-const TASK_DEFAULTS: { readonly [field in keyof TaskDefinition]?: unknown } = {
+/** What the validator fills in, as JSON. */
+const TASK_DEFAULTS = textsOf({
   deps: [],
   lane: DEFAULTS.lane,
   priority: 0,
   cost: 1,
   onError: { kind: "fail" },
   labels: {},
-};
+});
+const RETRY_DEFAULTS = textsOf(DEFAULTS.retry);
 
 /** Bytes of a definition as its author could have written it in JSON: without what is filled in. */
 function definitionSize({ tasks, ...rest }: Plan["definition"]): number {
-  const written = tasks.map(({ retry, ...task }) => ({
-    ...withoutDefaults(task, TASK_DEFAULTS),
-    ...withoutDefaults(retry, DEFAULTS.retry),
-  }));
-  return utf8Length(JSON.stringify({ ...rest, tasks: written }));
+  let bytes = writtenBytes(rest, {});
+  for (const task of tasks) {
+    bytes += 3 + writtenBytes({ ...task, retry: undefined }, TASK_DEFAULTS);
+    bytes += writtenBytes(task.retry, RETRY_DEFAULTS);
+  }
+  return bytes;
 }
 
-function withoutDefaults(fields: object, defaults: { readonly [field: string]: unknown }): object {
-  const isDefault = (field: string, value: unknown): boolean =>
-    field in defaults && JSON.stringify(value) === JSON.stringify(defaults[field]);
+/** Bytes of the fields that differ from their defaults, with their names and punctuation. */
+function writtenBytes(fields: object, defaults: { readonly [field: string]: string }): number {
+  let bytes = 0;
+  for (const [field, value] of Object.entries(fields)) {
+    const text = value === undefined ? undefined : JSON.stringify(value);
+    if (text === undefined || text === defaults[field]) continue;
+    bytes += field.length + 4 + utf8Length(text);
+  }
+  return bytes;
+}
+
+function textsOf(fields: object): { readonly [field: string]: string } {
   return Object.fromEntries(
-    Object.entries(fields).filter(([field, value]) => !isDefault(field, value)),
+    Object.entries(fields).map(([field, value]) => [field, JSON.stringify(value)]),
   );
 }
