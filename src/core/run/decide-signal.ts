@@ -131,6 +131,13 @@ function interruptEvents(
   ];
 }
 
+/** Receipts for the interrupts that a running attempt was told of, once they have had their effect. */
+export function admitInterrupts(task: TaskState, at: number): Event[] {
+  return (task.mailbox ?? [])
+    .filter((entry) => entry.content.kind === "interrupt" && isUnadmitted(entry))
+    .map((entry) => receiptEvent(task, at, entry.signal, "admitted"));
+}
+
 function receiptEvent(
   task: TaskState,
   at: number,

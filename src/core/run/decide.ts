@@ -7,7 +7,12 @@
  */
 import { unreachable } from "../../base/assert.ts";
 import { type Fault, fault } from "../../base/fault.ts";
-import { decideCollectDeadline, decideReceipt, decideSignal } from "./decide-signal.ts";
+import {
+  admitInterrupts,
+  decideCollectDeadline,
+  decideReceipt,
+  decideSignal,
+} from "./decide-signal.ts";
 import { hasRoomForNews } from "./limits.ts";
 import type { Command, Event, Outcome, SignalContent } from "./message.ts";
 import { backoffMs, failureOf, mayRetry } from "./retry.ts";
@@ -43,7 +48,7 @@ export function decide(run: RunState, command: RunCommand): Decision {
     case "recover":
       return run.tasks
         .filter((task) => task.lease !== 0)
-        .map((task) => lostToRestart(run, task, command.at));
+        .flatMap((task) => lostToRestart(run, task, command.at));
     case "timer":
       return decideTimer(run, command);
     default: {
@@ -145,34 +150,12 @@ function decideReport(
   if (task.lease === 0 || task.lease !== attempt) return NOTHING;
   if (task.status !== "RUNNING") return [{ type: "lease_ended", at, task: task.id, attempt }];
   const interrupt = interruptOf(task);
-  if (interrupt?.replaceWith !== undefined && run.ending === undefined) {
-    return [
-      {
-        type: "task_retrying",
-        at,
-        task: task.id,
-        attempt,
-        reason: "INTERRUPTED",
-        message: interrupt.reason,
-        dueAt: at,
-        input: interrupt.replaceWith,
-        counted: false,
-      },
-    ];
+  const isReplaced = interrupt?.replaceWith !== undefined && run.ending === undefined;
+  if (interrupt !== undefined && (isReplaced || outcome.kind !== "success")) {
+    return interrupted(run, task, at, interrupt);
   }
   if (outcome.kind === "success") {
     return [{ type: "task_completed", at, task: task.id, attempt, output: outcome.output }];
-  }
-  if (interrupt !== undefined) {
-    return [
-      {
-        type: "task_cancelled",
-        at,
-        task: task.id,
-        reason: "INTERRUPTED",
-        message: interrupt.reason,
-      },
-    ];
   }
   const failure = failureOf(outcome);
   return [afterFailure(run, task, at, failure.reason, failure.message, failure)];
@@ -182,6 +165,33 @@ function interruptOf(task: TaskState): Interrupt | undefined {
   if (task.stopping === undefined) return undefined;
   const content = task.mailbox?.find((entry) => entry.signal === task.stopping)?.content;
   return content?.kind === "interrupt" ? content : undefined;
+}
+
+/** What an interrupt comes to: another attempt with its input, or the end of the task. */
+function interrupted(
+  run: RunState,
+  task: TaskState,
+  at: number,
+  { reason: message, replaceWith: input }: Interrupt,
+  held: { readonly stopGraceMs?: number } = {},
+): readonly Event[] {
+  const { id, attempt } = task;
+  const event: Event =
+    input === undefined || run.ending !== undefined
+      ? { type: "task_cancelled", at, task: id, reason: "INTERRUPTED", message, ...held }
+      : {
+          type: "task_retrying",
+          at,
+          task: id,
+          attempt,
+          reason: "INTERRUPTED",
+          message,
+          dueAt: at,
+          input,
+          counted: false,
+          ...held,
+        };
+  return [...admitInterrupts(task, at), event];
 }
 
 /** Another attempt, or the end of the task. */
@@ -214,33 +224,28 @@ function afterFailure(
 }
 
 /** The process that ran this attempt is gone: nothing the task did wrong, so it does not count. */
-function lostToRestart(run: RunState, task: TaskState, at: number): Event {
+function lostToRestart(run: RunState, task: TaskState, at: number): readonly Event[] {
   const { id, attempt } = task;
-  if (task.status !== "RUNNING") return { type: "lease_ended", at, task: id, attempt: task.lease };
-  const interrupt = interruptOf(task);
-  if (interrupt !== undefined && (interrupt.replaceWith === undefined || run.ending)) {
-    return {
-      type: "task_cancelled",
-      at,
-      task: id,
-      reason: "INTERRUPTED",
-      message: interrupt.reason,
-    };
+  if (task.status !== "RUNNING") {
+    return [{ type: "lease_ended", at, task: id, attempt: task.lease }];
   }
+  const interrupt = interruptOf(task);
+  if (interrupt !== undefined) return interrupted(run, task, at, interrupt);
   const message = "the daemon restarted while the attempt ran";
   // The run waits only for what runs: nothing of it starts again.
-  if (run.ending !== undefined) return failed(task, at, "WORKER_LOST", message);
-  return {
-    type: "task_retrying",
-    at,
-    task: id,
-    attempt,
-    reason: "WORKER_LOST",
-    message,
-    dueAt: at,
-    counted: false,
-    ...(interrupt?.replaceWith === undefined ? {} : { input: interrupt.replaceWith }),
-  };
+  if (run.ending !== undefined) return [failed(task, at, "WORKER_LOST", message)];
+  return [
+    {
+      type: "task_retrying",
+      at,
+      task: id,
+      attempt,
+      reason: "WORKER_LOST",
+      message,
+      dueAt: at,
+      counted: false,
+    },
+  ];
 }
 
 function decideTimer(run: RunState, command: Extract<Command, { type: "timer" }>): Decision {
@@ -260,9 +265,13 @@ function decideTimer(run: RunState, command: Extract<Command, { type: "timer" }>
   }
   const task = command.task === undefined ? undefined : findTask(run, command.task);
   if (task === undefined || isTerminalTask(task.status)) return NOTHING;
+  const interrupt = interruptOf(task);
   switch (command.timer) {
     case "attempt_timeout":
       if (command.attempt === undefined || !isCurrent(task, command.attempt)) return NOTHING;
+      if (interrupt !== undefined) {
+        return interrupted(run, task, at, interrupt, { stopGraceMs: STOP_GRACE_MS });
+      }
       return [
         afterFailure(run, task, at, "TIMED_OUT", "the attempt took longer than its timeout", {
           retryable: true,

@@ -222,7 +222,9 @@ function acceptSignal(
   if (event.content.kind === "collect") {
     run.agenda.collecting.push({ task: task.index, signal: event.signal });
   }
-  if (event.content.kind === "interrupt" && task.lease === 0 && event.content.replaceWith) {
+  // A running attempt keeps its input until it has ended; see `task_retrying`.
+  const isWaiting = task.status !== "RUNNING";
+  if (event.content.kind === "interrupt" && isWaiting && event.content.replaceWith) {
     task.replacedInput = event.content.replaceWith;
   }
 }

@@ -1,0 +1,69 @@
+/**
+ * What two things happening to the same task at nearly the same time must not break: an interrupt and a timeout, a
+ * failure that lets others finish and a cancellation, a fallback that was taken away before it was needed.
+ */
+import { describe, expect, test } from "vitest";
+import { type Json, jsonPayload } from "../../../../src/base/payload.ts";
+import type { SignalContent } from "../../../../src/core/run/message.ts";
+import { RunHarness } from "../../../support/run-harness.ts";
+
+const interrupt = (replaceWith?: Json, graceMs = 60_000): SignalContent => ({
+  kind: "interrupt",
+  reason: "newer",
+  graceMs,
+  ...(replaceWith === undefined ? {} : { replaceWith: jsonPayload(replaceWith) }),
+});
+
+function receipts(run: RunHarness, task: string): string[] {
+  return (run.task(task).mailbox ?? []).map((entry) => `${entry.signal}:${entry.receipt}`);
+}
+
+const timed = { name: "t", tasks: [{ id: "a", agent: "x", timeout: "1s" }] };
+
+describe("an interrupt whose agent does not stop before its timeout", () => {
+  test("still cancels the task, which keeps its slot until the agent answers", () => {
+    const run = new RunHarness(timed).start("a");
+    run.do({ type: "signal", task: "a", signal: "i", content: interrupt() });
+    run.do({ type: "timer", timer: "attempt_timeout", task: "a", attempt: 1 });
+    expect(run.task("a")).toMatchObject({ status: "CANCELLED", reason: "INTERRUPTED", lease: 1 });
+    expect(run.effects.at(-1)).toMatchObject({ type: "stop", task: "a", attempt: 1 });
+    run.report("a", { kind: "stopped" });
+    expect(run.run.status).toBe("FAILED");
+  });
+
+  test("still gives its input to the next attempt", () => {
+    const run = new RunHarness(timed).start("a");
+    run.do({ type: "signal", task: "a", signal: "i", content: interrupt(7) });
+    run.do({ type: "timer", timer: "attempt_timeout", task: "a", attempt: 1 });
+    expect(run.task("a")).toMatchObject({ status: "RETRYING", reason: "INTERRUPTED", failures: 0 });
+    run.report("a", { kind: "stopped" });
+    expect(run.task("a").status).toBe("SCHEDULED");
+    expect(run.input("a")).toBe(7);
+  });
+});
+
+test("an interrupt that comes between a timeout and the agent's answer replaces the input", () => {
+  const run = new RunHarness(timed).start("a");
+  run.do({ type: "timer", timer: "attempt_timeout", task: "a", attempt: 1 });
+  expect(run.task("a")).toMatchObject({ status: "RETRYING", lease: 1 });
+  run.do({ type: "signal", task: "a", signal: "i", content: interrupt(7) });
+  expect(run.input("a")).toBe(7);
+});
+
+test("interrupts that took effect are admitted: they do not fill the mailbox, nor expire", () => {
+  const run = new RunHarness(timed);
+  for (let n = 1; n <= 20; n++) {
+    run.start("a");
+    run.do({ type: "signal", task: "a", signal: `i${n}`, content: interrupt(n) });
+    run.report("a", { kind: "stopped" });
+    run.do({ type: "timer", timer: "retry_due", task: "a" });
+  }
+  expect(run.input("a")).toBe(20);
+  run.start("a");
+  run.do({ type: "signal", task: "a", signal: "last", content: interrupt() });
+  run.report("a", { kind: "stopped" });
+  expect(run.task("a").status).toBe("CANCELLED");
+  expect(new Set(receipts(run, "a").map((receipt) => receipt.split(":")[1]))).toEqual(
+    new Set(["admitted"]),
+  );
+});
