@@ -217,7 +217,8 @@ function afterFailure(
     attempt: task.attempt,
     reason,
     message,
-    dueAt: at + wait,
+    // Commands have whole instants: one that fell due in between would never be found due.
+    dueAt: at + Math.ceil(wait),
     counted: true,
     ...held,
   };

@@ -67,3 +67,19 @@ test("interrupts that took effect are admitted: they do not fill the mailbox, no
     new Set(["admitted"]),
   );
 });
+
+test("an agent may ask for a fraction of a millisecond before its next attempt", () => {
+  const run = new RunHarness(timed).start("a");
+  const failure = {
+    kind: "failure",
+    failure: "throttled",
+    message: "",
+    retryAfterMs: 1.5,
+  } as const;
+  run.report("a", failure);
+  const { dueAt } = run.task("a");
+  expect(dueAt).toBe(run.at + 2);
+  run.at = dueAt;
+  run.do({ type: "timer", timer: "retry_due", task: "a" });
+  expect(run.task("a").status).toBe("SCHEDULED");
+});
