@@ -173,9 +173,8 @@ function close(run: RunState, task: TaskState, at: Instant): void {
   const { agenda } = run;
   if (isUnsuccessful(task) && task.node.task.onError.kind === "fail") agenda.fatal ??= task;
   if (task.item !== undefined) return closeInstance(run, task);
-  const { guards } = task.node;
-  const { fallback } = task.node;
-  if (fallback !== undefined && isUnsuccessful(task)) {
+  const { guards, fallback } = task.node;
+  if (fallback !== undefined && isUnsuccessful(task) && isOpen(run, fallback)) {
     resolveOne(run, fallback, at);
   } else {
     for (const index of task.node.dependents) resolveOne(run, index, at);
@@ -184,6 +183,11 @@ function close(run: RunState, task: TaskState, at: Instant): void {
   const guarded = run.tasks[guards] as TaskState;
   if (!isUnsuccessful(guarded)) return;
   for (const index of guarded.node.dependents) if (index !== task.index) resolveOne(run, index, at);
+}
+
+/** Whether a task can still end; a fallback may have been interrupted before it was needed. */
+function isOpen(run: RunState, index: number): boolean {
+  return !isTerminalTask((run.tasks[index] as TaskState).status);
 }
 
 function closeInstance(run: RunState, task: TaskState): void {

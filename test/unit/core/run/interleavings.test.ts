@@ -83,3 +83,21 @@ test("an agent may ask for a fraction of a millisecond before its next attempt",
   run.do({ type: "timer", timer: "retry_due", task: "a" });
   expect(run.task("a").status).toBe("SCHEDULED");
 });
+
+test("a fallback that was interrupted before it was needed holds nobody up", () => {
+  const run = new RunHarness({
+    name: "f",
+    tasks: [
+      { id: "a", agent: "x", on_error: { fallback: "b" } },
+      { id: "b", agent: "x", on_error: "continue" },
+      { id: "c", agent: "x", deps: ["a"] },
+    ],
+  });
+  run.do({ type: "signal", task: "b", signal: "i", content: interrupt() });
+  expect(run.task("b").status).toBe("CANCELLED");
+  run.fail("a");
+  expect(run.task("c").status).toBe("SCHEDULED");
+  expect(run.input("c")).toEqual({ a: null });
+  run.complete("c");
+  expect(run.run.status).toBe("COMPLETED");
+});
