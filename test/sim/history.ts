@@ -64,6 +64,8 @@ export class RunHistory {
   readonly tasks = new Map<string, TaskFacts>();
   status: "PENDING" | "RUNNING" | "ENDED" = "PENDING";
   ending: string | undefined;
+  /** Whether it waits for running tasks although one has failed. */
+  #isPatient = false;
   #at = 0;
 
   constructor(plan: Plan) {
@@ -86,9 +88,11 @@ export class RunHistory {
         return isLegal ? undefined : "the run started twice, or while it ended";
       }
       case "run_ending": {
-        const isFirst = this.ending === undefined;
+        // A run that failed and lets its running tasks finish may still be cancelled, or come to its deadline.
+        const isLegal = this.ending === undefined || (this.#isPatient && event.task === undefined);
         this.ending = event.ending;
-        return isFirst ? undefined : "the run began to end twice";
+        this.#isPatient = event.task !== undefined && !this.plan.definition.failFast;
+        return isLegal ? undefined : "the run began to end twice";
       }
       case "run_completed":
         return this.#end(this.ending === undefined);

@@ -12,7 +12,7 @@ import { inputOf, isUnsuccessful, runOutput, scopeOf, taskOf } from "./binding.t
 import { completeCollects, expireSignals } from "./decide-signal.ts";
 import { historyExcess, type RunLimits } from "./limits.ts";
 import type { Event } from "./message.ts";
-import { type RunState, STOP_GRACE_MS, type TaskState } from "./state.ts";
+import { letsTasksFinish, type RunState, STOP_GRACE_MS, type TaskState } from "./state.ts";
 import { isTerminalRun, isTerminalTask, type Reason } from "./status.ts";
 
 /** What `advance` needs from its caller. */
@@ -82,7 +82,7 @@ function closeRest(run: RunState, context: AdvanceContext): void {
   run.agenda.closing = false;
   run.agenda.ready.length = 0;
   const cancelled = run.ending?.status === "CANCELLED";
-  const hasStopped = cancelled || run.ending?.task === undefined || run.plan.definition.failFast;
+  const hasStopped = !letsTasksFinish(run);
   for (const task of run.tasks) {
     if (isTerminalTask(task.status) || (task.status === "RUNNING" && !hasStopped)) continue;
     if (task.group !== undefined && !hasStopped && task.group.open > 0) continue;

@@ -16,7 +16,13 @@ import {
 import { hasRoomForNews } from "./limits.ts";
 import type { Command, Event, Outcome, SignalContent } from "./message.ts";
 import { backoffMs, failureOf, mayRetry } from "./retry.ts";
-import { findTask, type RunState, STOP_GRACE_MS, type TaskState } from "./state.ts";
+import {
+  findTask,
+  letsTasksFinish,
+  type RunState,
+  STOP_GRACE_MS,
+  type TaskState,
+} from "./state.ts";
 import { isTerminalRun, isTerminalTask, type Reason } from "./status.ts";
 
 /** Events in order, possibly none; or why not. */
@@ -126,7 +132,7 @@ function failed(task: TaskState, at: number, reason: Reason, message: string): E
 function decideCancel(run: RunState, command: Extract<Command, { type: "cancel" }>): Decision {
   if (isTerminalRun(run.status))
     return fault("RUN_TERMINAL", { runId: run.id, status: run.status });
-  if (run.ending !== undefined) return NOTHING;
+  if (run.ending !== undefined && !letsTasksFinish(run)) return NOTHING;
   return [
     {
       type: "run_ending",
@@ -252,7 +258,8 @@ function lostToRestart(run: RunState, task: TaskState, at: number): readonly Eve
 function decideTimer(run: RunState, command: Extract<Command, { type: "timer" }>): Decision {
   const { at } = command;
   if (command.timer === "run_deadline") {
-    if (isTerminalRun(run.status) || run.ending !== undefined) return NOTHING;
+    if (isTerminalRun(run.status)) return NOTHING;
+    if (run.ending !== undefined && !letsTasksFinish(run)) return NOTHING;
     return [
       {
         type: "run_ending",

@@ -127,6 +127,11 @@ export interface Agenda {
 /** Longest a stopped agent may take to answer when nobody said otherwise. */
 export const STOP_GRACE_MS: Millis = 5_000;
 
+/** Whether a run has failed and lets its running tasks finish (`fail_fast: false`). */
+export function letsTasksFinish({ ending, open, plan }: RunState): boolean {
+  return ending?.task !== undefined && open > 0 && !plan.definition.failFast;
+}
+
 /** Finds a task by id, instances included. */
 export function findTask(run: RunState, id: TaskId): TaskState | undefined {
   const index = run.plan.indexOf.get(id);

@@ -101,3 +101,46 @@ test("a fallback that was interrupted before it was needed holds nobody up", () 
   run.complete("c");
   expect(run.run.status).toBe("COMPLETED");
 });
+
+describe("a run that failed and lets its running tasks finish", () => {
+  const patient = {
+    name: "p",
+    fail_fast: false,
+    tasks: [
+      { id: "bad", agent: "x" },
+      { id: "long", agent: "x" },
+    ],
+  };
+  const failing = (): RunHarness => {
+    const run = new RunHarness(patient, { deadlineMs: 60_000 }).start("long").fail("bad");
+    expect(run.statuses()).toEqual({ bad: "FAILED", long: "RUNNING" });
+    return run;
+  };
+
+  test("can be cancelled", () => {
+    const run = failing();
+    run.do({ type: "cancel", reason: "enough", graceMs: 100 });
+    expect(run.task("long")).toMatchObject({ status: "CANCELLED", lease: 1 });
+    expect(run.do({ type: "cancel", reason: "again", graceMs: 100 })).toEqual([]);
+    run.report("long", { kind: "stopped" });
+    expect(run.run.status).toBe("CANCELLED");
+  });
+
+  test("keeps its deadline", () => {
+    const run = failing();
+    run.do({ type: "timer", timer: "run_deadline" });
+    expect(run.task("long")).toMatchObject({ status: "CANCELLED", reason: "RUN_FAILED" });
+    run.report("long", { kind: "stopped" });
+    expect(run.run).toMatchObject({ status: "FAILED", ending: { reason: "DEADLINE" } });
+  });
+
+  test("stays as it failed when only a stopped agent has to answer", () => {
+    const run = failing();
+    run.do({ type: "timer", timer: "task_deadline", task: "long" });
+    expect(run.run).toMatchObject({ open: 0, leases: 1 });
+    expect(run.do({ type: "cancel", reason: "late", graceMs: 100 })).toEqual([]);
+    expect(run.do({ type: "timer", timer: "run_deadline" })).toEqual([]);
+    run.report("long", { kind: "stopped" });
+    expect(run.run).toMatchObject({ status: "FAILED", ending: { task: "bad" } });
+  });
+});
