@@ -119,6 +119,7 @@ const ENDING = message<RunEnding>({
   reason: word<Reason>(2, REASON_NUMBERS),
   message: text(3),
   task: optional(text(4)),
+  graceMs: double(5),
 });
 
 const AGENDA = message<AgendaRecord>({

@@ -103,7 +103,7 @@ function closingEvent(run: RunState, task: TaskState, reason: Reason, at: Instan
     task: task.id,
     reason,
     message: run.ending?.message ?? "",
-    ...(task.lease === 0 ? {} : { stopGraceMs: STOP_GRACE_MS }),
+    ...(task.lease === 0 ? {} : { stopGraceMs: run.ending?.graceMs ?? STOP_GRACE_MS }),
   };
 }
 

@@ -33,6 +33,7 @@ export function evolve(run: RunState, event: Event): void {
         reason: event.reason,
         message: event.message,
         task: event.task,
+        graceMs: event.graceMs,
       };
       run.agenda.closing = true;
       return;
@@ -44,6 +45,7 @@ export function evolve(run: RunState, event: Event): void {
         reason: event.reason,
         message: event.message,
         task: event.task,
+        graceMs: 0,
       };
       return endRun(run, "FAILED", event.at);
     case "run_cancelled":

@@ -81,6 +81,8 @@ export interface RunEnding {
   readonly reason: Reason;
   readonly message: string;
   readonly task: TaskId | undefined;
+  /** Time its running tasks get to stop by themselves. */
+  readonly graceMs: Millis;
 }
 
 /** One run. */

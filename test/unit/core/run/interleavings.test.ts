@@ -144,3 +144,15 @@ describe("a run that failed and lets its running tasks finish", () => {
     expect(run.run).toMatchObject({ status: "FAILED", ending: { task: "bad" } });
   });
 });
+
+test("a cancellation gives agents the time that it names", () => {
+  const run = new RunHarness(timed).start("a");
+  run.do({ type: "cancel", reason: "enough", graceMs: 123 });
+  expect(run.effects.at(-1)).toEqual({
+    type: "stop",
+    task: "a",
+    attempt: 1,
+    reason: "CANCELLED_BY_USER",
+    graceMs: 123,
+  });
+});
