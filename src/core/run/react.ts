@@ -73,7 +73,8 @@ export function timersOf(run: RunState): readonly Effect[] {
   const effects: Effect[] = [...runDeadline(run)];
   for (const task of run.tasks) {
     if (isTerminalTask(task.status)) continue;
-    if (task.readyAt > 0) effects.push(...taskDeadline(task));
+    // A group has no deadline of its own: its instances have.
+    if (task.readyAt > 0 && task.group === undefined) effects.push(...taskDeadline(task));
     if (task.status === "RETRYING") {
       effects.push({ type: "arm", timer: "retry_due", task: task.id, dueAt: task.dueAt });
     }

@@ -5,6 +5,7 @@
 import { describe, expect, test } from "vitest";
 import { type Json, jsonPayload } from "../../../../src/base/payload.ts";
 import type { SignalContent } from "../../../../src/core/run/message.ts";
+import { timersOf } from "../../../../src/core/run/react.ts";
 import { RunHarness } from "../../../support/run-harness.ts";
 
 const interrupt = (replaceWith?: Json, graceMs = 60_000): SignalContent => ({
@@ -155,4 +156,14 @@ test("a cancellation gives agents the time that it names", () => {
     reason: "CANCELLED_BY_USER",
     graceMs: 123,
   });
+});
+
+test("the deadline of a for_each task is its instances', before and after a restart", () => {
+  const run = new RunHarness({
+    name: "fan",
+    tasks: [{ id: "each", agent: "x", for_each: "[1, 2]", deadline: "10s" }],
+  });
+  const live = run.effects.filter(({ type }) => type === "arm");
+  expect(live).toHaveLength(2);
+  expect(timersOf(run.run)).toEqual(live);
 });
