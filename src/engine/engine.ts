@@ -435,6 +435,8 @@ export class Engine implements EngineApi, ShardListener {
     this.#phase = "draining";
     this.#shard.setStarting(false);
     this.#deps.log.info({ inFlight: this.#dispatcher.inFlight, timeoutMs }, "draining");
+    // Attempts that a commit on its way to disk starts count as well: they are in flight when it is durable.
+    await this.#shard.within(() => undefined).catch(() => undefined);
     await this.#untilIdle(timeoutMs);
     await this.#shard.settled();
     await this.#untilWatched();

@@ -1,0 +1,80 @@
+/**
+ * What happens while a commit is on its way to disk, or between two commits: the drain of an engine, its stop, refusals,
+ * and whoever asks for the same thing twice. The disk is held until the test lets it go on.
+ */
+import { describe, expect, test } from "vitest";
+import type { MemoryDisk } from "../../../src/adapters/memory-store.ts";
+import { FaultError } from "../../../src/base/fault.ts";
+import { type Json, jsonPayload } from "../../../src/base/payload.ts";
+import { EngineBench } from "../../support/engine-bench.ts";
+import { definitionOf } from "../../support/run-harness.ts";
+
+const one = { name: "one", tasks: [{ id: "a", agent: "work", timeout: "1m" }] };
+const _two = {
+  name: "two",
+  tasks: [
+    { id: "a", agent: "work" },
+    { id: "b", agent: "work" },
+  ],
+};
+
+/** Lets nothing become durable until the returned function is called. */
+function hold(disk: MemoryDisk): () => void {
+  const sync = disk.sync.bind(disk);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  disk.sync = async (batch) => {
+    await promise;
+    await sync(batch);
+  };
+  return resolve;
+}
+
+interface Asked {
+  readonly labels?: Record<string, string>;
+  readonly input?: Json;
+}
+
+function start(bench: EngineBench, spec: Json | string, key = "", asked: Asked = {}) {
+  return bench.engine.startRun({
+    definition: typeof spec === "string" ? spec : definitionOf(spec),
+    request: {
+      namespace: "default",
+      priority: 0,
+      labels: asked.labels ?? {},
+      input: jsonPayload(asked.input ?? null),
+    },
+    idempotencyKey: key,
+  });
+}
+
+/** How a promise stands. */
+function standing(promise: Promise<unknown>): () => string {
+  let now = "pending";
+  promise.then(
+    () => {
+      now = "resolved";
+    },
+    (error: unknown) => {
+      now = error instanceof FaultError ? error.fault.code : String(error);
+    },
+  );
+  return () => now;
+}
+
+describe("while a commit is on its way", () => {
+  test("a drain waits for the attempt that the commit starts", async () => {
+    const bench = await new EngineBench().start();
+    const release = hold(bench.disk);
+    void start(bench, one);
+    await bench.settle();
+    const drained = bench.engine.drain(30_000);
+    const isDrained = standing(drained);
+    await bench.settle();
+    release();
+    await bench.settle();
+    expect(bench.calls).toHaveLength(1);
+    expect(isDrained()).toBe("pending");
+    await bench.answer(1);
+    await bench.wait(drained);
+  });
+});
