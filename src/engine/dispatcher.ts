@@ -65,7 +65,10 @@ export class Dispatcher implements AttemptListener {
     this.#deps = deps;
   }
 
-  /** From now on nothing an agent says becomes a command; open attempts stay open in the journal. */
+  /**
+   * From now on no effect leaves, nothing an agent says becomes a command, and no timer is set. Open attempts stay open in
+   * the journal, so what is left out here is made up for by the next start.
+   */
   close(): void {
     this.#closed = true;
   }
@@ -89,6 +92,7 @@ export class Dispatcher implements AttemptListener {
 
   /** Carries out one effect of a durable event. */
   carryOut(run: RunState, effect: Effect, at: Instant): void {
+    if (this.#closed) return;
     switch (effect.type) {
       case "dispatch":
         return this.#dispatch(run, effect.task, effect.attempt, at);
@@ -109,6 +113,7 @@ export class Dispatcher implements AttemptListener {
   }
 
   arm(runId: RunId, effect: Extract<Effect, { type: "arm" }>): void {
+    if (this.#closed) return;
     const { timer, task, attempt, signal, dueAt } = effect;
     this.#deps.timers.arm({ runId, timer, task, attempt, signal }, dueAt);
   }

@@ -77,4 +77,20 @@ describe("while a commit is on its way", () => {
     await bench.answer(1);
     await bench.wait(drained);
   });
+
+  test("a stop starts no attempt and leaves no timer, and the next engine goes on", async () => {
+    const bench = await new EngineBench().start();
+    const release = hold(bench.disk);
+    const started = start(bench, one);
+    await bench.settle();
+    const stopped = bench.engine.stop();
+    release();
+    await bench.wait(stopped);
+    expect(bench.calls).toEqual([]);
+    expect(bench.host.timers).toBe(0);
+    const { runId } = await started;
+    const next = await bench.restart();
+    await next.settle();
+    expect(await next.status(runId)).toMatchObject({ run: "RUNNING", a: "RUNNING" });
+  });
 });
