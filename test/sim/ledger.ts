@@ -148,6 +148,13 @@ export class Ledger {
     return [...touched];
   }
 
+  /** How many runs have no end, durable or not. */
+  get live(): number {
+    let live = 0;
+    for (const { events } of this.runs.values()) if (!isLast(events.at(-1))) live++;
+    return live;
+  }
+
   /** Runs whose durable history has no end. */
   open(): RunRecord[] {
     return [...this.runs.values()].filter(

@@ -18,7 +18,7 @@ const FOUND_BY: Readonly<Record<Defect, RegExp>> = {
   "lost timer": /it never came to pass|nothing happens any more/,
   "lost write": /recovery failed|with another history than acknowledged/,
   "forgotten key": /started .* and /,
-  "forgotten run": /was acknowledged, not durable|never came to pass|nothing happens any more/,
+  "forgotten run": /open runs, the journal/,
   "skipped event": /has a gap|never came to pass|nothing happens any more/,
   "ignored turn": /began before .* of its session/,
   "stale answer": /completed with what its agent did not say first/,

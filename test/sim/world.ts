@@ -68,6 +68,7 @@ export class World {
   #restarts = 0;
   #isStopping = false;
   #crashIn = Number.POSITIVE_INFINITY;
+  #checks = 0;
   #auditedEvents = 0;
   #violation: { step: number; message: string } | undefined;
 
@@ -195,6 +196,7 @@ export class World {
       .call(process.engine.start())
       .then(() => {
         process.isReady = true;
+        this.#auditedEvents = -1;
         this.#trace.note("ready");
         for (const { id } of this.#ledger.open()) this.#check(this.#clients.read(id));
       })
@@ -206,8 +208,14 @@ export class World {
       });
   }
 
+  /** Work of the simulation itself, which must not fail. */
   #check(work: Promise<void>): void {
-    work.catch((error: unknown) => this.#complain(describe(error)));
+    this.#checks++;
+    work
+      .catch((error: unknown) => this.#complain(describe(error)))
+      .finally(() => {
+        this.#checks--;
+      });
   }
 
   /** `kill -9`: the process is dropped, the disk keeps what chance lets it keep. */
@@ -318,6 +326,10 @@ export class World {
     this.#auditedEvents = this.#ledger.events;
     const diverged = this.#process.metrics.read("goclaw_slots_diverged");
     if (diverged !== 0) this.#complain(`slots diverged by ${diverged}`);
+    const { live } = this.#ledger;
+    const open = this.#process.engine.openRuns();
+    if (open !== live && !this.#disk.isBroken)
+      this.#complain(`the engine has ${open} open runs, the journal ${live}`);
   }
 
   /** The faults stop: all runs end, all clients are served, and nothing is left over. */
@@ -333,14 +345,16 @@ export class World {
     await this.#until("no timer is left", () => this.#process.host.timers === 0);
     this.#checkRest();
     // From the disk alone, everything must be as it was.
-    await this.#finish(this.#process.engine.stop());
+    this.#check(this.#process.engine.stop());
+    await this.#until("the process stops", () => this.#checks === 0);
     this.#checkLeaks(this.#process);
     if (this.#violation !== undefined) return;
     this.#process.kill();
     this.#succeed([]);
     await this.#until("the last process is ready", () => this.#process.isReady);
     for (const { id } of this.#ledger.runs.values()) this.#check(this.#clients.read(id));
-    await this.#finish(this.#watchAll());
+    this.#check(this.#watchAll());
+    await this.#until("every history is read", () => this.#isOver());
   }
 
   /** What is still open, for a complaint. */
@@ -360,7 +374,9 @@ export class World {
     return (
       this.#process.isReady &&
       this.#clients.doing.size === 0 &&
+      this.#checks === 0 &&
       this.#process.engine.openRuns() === 0 &&
+      this.#ledger.open().length === 0 &&
       this.#process.attempts.length === 0
     );
   }
@@ -390,16 +406,6 @@ export class World {
       if (last !== events.length)
         this.#complain(`run ${id} has ${last} of ${events.length} events`);
     }
-  }
-
-  async #finish(work: Promise<void>): Promise<void> {
-    let isDone = false;
-    this.#check(
-      work.finally(() => {
-        isDone = true;
-      }),
-    );
-    await this.#until("the work is done", () => isDone);
   }
 
   /** Steps until `isSo`; not getting there is a violation. */
