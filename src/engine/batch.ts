@@ -25,7 +25,8 @@ export interface Batch {
   readonly definitions: StoredDefinition[];
   readonly accepted: AcceptedRun[];
   readonly ended: RunState[];
-  readonly replies: { readonly letter: Letter; readonly value: unknown }[];
+  /** Results and refusals; a refusal too may tell of something that is not durable yet. */
+  readonly replies: { readonly letter: Letter; readonly send: () => void }[];
   events: number;
 }
 

@@ -286,10 +286,11 @@ export class Shard {
       const letter = this.#mailbox.shift();
       if (letter === undefined) break;
       try {
-        batch.replies.push({ letter, value: letter.open(batch) });
+        const value = letter.open(batch);
+        batch.replies.push({ letter, send: () => letter.resolve(value as never) });
       } catch (error) {
         if (!(error instanceof FaultError)) throw error;
-        letter.reject(error);
+        batch.replies.push({ letter, send: () => letter.reject(error) });
       }
     }
     this.#startTasks(batch);
@@ -443,7 +444,7 @@ export class Shard {
       listener.committed(present(commit.runs[at++], "a commit entry"), run, ended.has(run));
     }
     for (const { run, effect } of batch.effects) listener.effect(run, effect, batch.at);
-    for (const { letter, value } of batch.replies) letter.resolve(value as never);
+    for (const { send } of batch.replies) send();
     listener.settled();
   }
 

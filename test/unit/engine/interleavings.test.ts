@@ -10,7 +10,7 @@ import { EngineBench } from "../../support/engine-bench.ts";
 import { definitionOf } from "../../support/run-harness.ts";
 
 const one = { name: "one", tasks: [{ id: "a", agent: "work", timeout: "1m" }] };
-const _two = {
+const two = {
   name: "two",
   tasks: [
     { id: "a", agent: "work" },
@@ -92,5 +92,18 @@ describe("while a commit is on its way", () => {
     const next = await bench.restart();
     await next.settle();
     expect(await next.status(runId)).toMatchObject({ run: "RUNNING", a: "RUNNING" });
+  });
+
+  test("a refusal waits for what it tells of", async () => {
+    const bench = await new EngineBench().start();
+    const release = hold(bench.disk);
+    const first = start(bench, one, "k");
+    const other = standing(start(bench, two, "k"));
+    await bench.settle();
+    expect(other()).toBe("pending");
+    release();
+    await bench.wait(first);
+    await bench.settle();
+    expect(other()).toBe("IDEMPOTENCY_CONFLICT");
   });
 });
