@@ -85,7 +85,10 @@ export interface Journal {
   /** A finished or open run's latest snapshot with the events after it, or undefined when the run is unknown. */
   load(runId: RunId): Promise<RecoveredRun | undefined>;
   definition(hash: string): Promise<string | undefined>;
-  findIdempotent(namespace: string, key: string): Promise<{ runId: RunId; fingerprint: string } | undefined>;
+  findIdempotent(
+    namespace: string,
+    key: string,
+  ): Promise<{ runId: RunId; fingerprint: string } | undefined>;
   /** Summaries of ended runs, newest first, strictly older than `before` when given. */
   listEnded(options: { before?: RunId; limit: number }): Promise<readonly RunSummary[]>;
   registerDefinition(definition: RegisteredDefinition): Promise<void>;
