@@ -5,7 +5,6 @@
  */
 import { FaultError, fault, refuse } from "../base/fault.ts";
 import { nearestName, type RunId, type TaskId } from "../base/ids.ts";
-import { payloadText } from "../base/payload.ts";
 import type { Instant, Millis } from "../base/time.ts";
 import { canonicalJson, parseCanonical } from "../core/dag/compile.ts";
 import type { Definition } from "../core/dag/definition.ts";
@@ -39,7 +38,7 @@ import type {
 import { Definitions } from "./definitions.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { FinishedRuns } from "./finished.ts";
-import { IdempotencyKeys } from "./idempotency.ts";
+import { fingerprintText, IdempotencyKeys } from "./idempotency.ts";
 import { ENGINE_LIMITS, type EngineLimits, LimitGuard } from "./limits.ts";
 import { Reader } from "./reader.ts";
 import { replay } from "./replay.ts";
@@ -266,18 +265,12 @@ export class Engine implements EngineApi, ShardListener {
       : this.#definitions.planOf(definition);
   }
 
-  #idempotencyOf({ idempotencyKey: key, request }: StartRun, plan: Plan): Idempotency | undefined {
+  #idempotencyOf(start: StartRun, plan: Plan): Idempotency | undefined {
+    const { idempotencyKey: key, definition, request } = start;
     if (key === undefined || key === "") return undefined;
-    const { input, sessionId, priority, deadlineMs, labels } = request;
-    const body = JSON.stringify([
-      plan.hash,
-      sessionId,
-      priority,
-      deadlineMs,
-      labels,
-      payloadText(input),
-    ]);
-    return { key, fingerprint: this.#deps.host.sha256(body) };
+    // By name: a version registered since the first try makes it no other request.
+    const asked = typeof definition === "string" ? definition : plan.hash;
+    return { key, fingerprint: this.#deps.host.sha256(fingerprintText(asked, request)) };
   }
 
   #onEnd(runId: RunId, listener: (end: EndedRun) => void): void {

@@ -5,13 +5,28 @@
  */
 import { FaultError, fault } from "../base/fault.ts";
 import type { RunId } from "../base/ids.ts";
+import { payloadValue } from "../base/payload.ts";
 import type { Idempotency } from "../core/run/message.ts";
 import type { RunState } from "../core/run/state.ts";
 import type { Journal } from "../ports/journal.ts";
+import type { StartRun } from "./api.ts";
 
 interface Known {
   readonly runId: RunId;
   readonly fingerprint: string;
+}
+
+/** What makes two requests under one key equal: `definition` and the body, whatever the order of labels and keys. */
+export function fingerprintText(definition: string, request: StartRun["request"]): string {
+  const { input, sessionId, priority, deadlineMs, labels } = request;
+  const body = [definition, sessionId, priority, deadlineMs, labels, payloadValue(input)];
+  return JSON.stringify(body, keysInOrder);
+}
+
+/** For `JSON.stringify`: objects with their keys sorted, because senders may send maps in any order. */
+function keysInOrder(_key: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** Most keys in memory; the oldest go first, the journal still has them. */

@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import type { MemoryDisk } from "../../../src/adapters/memory-store.ts";
 import { FaultError } from "../../../src/base/fault.ts";
 import { type Json, jsonPayload } from "../../../src/base/payload.ts";
+import type { StartedRun } from "../../../src/engine/api.ts";
 import { EngineBench } from "../../support/engine-bench.ts";
 import { definitionOf } from "../../support/run-harness.ts";
 
@@ -105,5 +106,37 @@ describe("while a commit is on its way", () => {
     await bench.wait(first);
     await bench.settle();
     expect(other()).toBe("IDEMPOTENCY_CONFLICT");
+  });
+});
+
+describe("an equal idempotency key", () => {
+  const again = async (
+    bench: EngineBench,
+    spec: Json | string,
+    asked: Asked,
+  ): Promise<StartedRun> => bench.wait(start(bench, spec, "k", asked));
+
+  test("is an equal request in whatever order its labels and keys are sent", async () => {
+    const bench = await new EngineBench().start();
+    const first = await again(bench, one, {
+      labels: { x: "1", y: "2" },
+      input: { p: { a: 1, b: [{ c: 1, d: 2 }] }, q: 2 },
+    });
+    const second = await again(bench, one, {
+      labels: { y: "2", x: "1" },
+      input: { q: 2, p: { b: [{ d: 2, c: 1 }], a: 1 } },
+    });
+    expect(second).toEqual({ ...first, existing: true });
+  });
+
+  test("is an equal request although its definition has a newer version by now", async () => {
+    const bench = await new EngineBench().start();
+    const register = (spec: Json) =>
+      bench.wait(bench.engine.registerDefinition("default", definitionOf(spec)));
+    await register({ ...one, version: "1" });
+    const first = await again(bench, "one", {});
+    await register({ ...two, name: "one", version: "2" });
+    expect(await again(bench, "one", {})).toEqual({ ...first, existing: true });
+    await expect(again(bench, "one@1", {})).rejects.toThrow(FaultError);
   });
 });
