@@ -103,6 +103,7 @@ export class Reader {
     const stop = new AbortController();
     const giveUp = (): void => stop.abort();
     abort?.addEventListener("abort", giveUp);
+    if (abort?.aborted) giveUp();
     const timer =
       request.deadlineMs === undefined
         ? undefined

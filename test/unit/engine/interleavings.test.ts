@@ -140,3 +140,13 @@ describe("an equal idempotency key", () => {
     await expect(again(bench, "one@1", {})).rejects.toThrow(FaultError);
   });
 });
+
+test("a collect whose client has left before it was asked does not wait", async () => {
+  const bench = await new EngineBench().start();
+  const runId = await bench.run(one);
+  const ask = { runId, tasks: ["a"], mode: { kind: "all" } } as const;
+  expect(await bench.wait(bench.engine.collect(ask, AbortSignal.abort()))).toMatchObject({
+    complete: false,
+    missing: ["a"],
+  });
+});
