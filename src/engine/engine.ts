@@ -309,25 +309,30 @@ export class Engine implements EngineApi, ShardListener {
   async signal(request: SendSignal): Promise<readonly SignalAnswer[]> {
     this.#guard.checkSignal(request.content);
     const signalId = request.signalId || this.#deps.host.newRunId();
-    const targets = await this.#targetsOf(request.target);
+    const { target, content } = request;
+    if ("runId" in target) return [await this.#signalTask(target, signalId, content)];
+    const { sessionId } = target;
     const answers: SignalAnswer[] = [];
-    for (const { runId, taskId } of targets) {
-      const command = {
-        type: "signal",
-        task: taskId,
-        signal: signalId,
-        content: request.content,
-        limits: this.#guard.limits,
-      } as const;
-      const receipt = await this.#send(
-        runId,
-        command,
-        (run) =>
-          findTask(run, taskId)?.mailbox?.find((e) => e.signal === signalId)?.receipt ?? "accepted",
-      ).catch((error: unknown) => this.#nameNearest(runId, error));
-      answers.push({ signalId, runId, taskId, receipt });
+    for (const task of await this.#runningTasksOf(sessionId)) {
+      const answer = await this.#signalTask(task, signalId, content).catch(undefinedIfOver);
+      if (answer !== undefined) answers.push(answer);
     }
-    return answers;
+    return answers.length > 0 ? answers : refuse(fault("SESSION_IDLE", { sessionId }));
+  }
+
+  async #signalTask(
+    { runId, taskId }: { runId: RunId; taskId: TaskId },
+    signalId: string,
+    content: SendSignal["content"],
+  ): Promise<SignalAnswer> {
+    const { limits } = this.#guard;
+    const receipt = await this.#send(
+      runId,
+      { type: "signal", task: taskId, signal: signalId, content, limits },
+      (run) =>
+        findTask(run, taskId)?.mailbox?.find((e) => e.signal === signalId)?.receipt ?? "accepted",
+    ).catch((error: unknown) => this.#nameNearest(runId, error));
+    return { signalId, runId, taskId, receipt };
   }
 
   async #nameNearest(runId: RunId, error: unknown): Promise<never> {
@@ -338,16 +343,13 @@ export class Engine implements EngineApi, ShardListener {
     return refuse(fault("TASK_NOT_FOUND", { runId, taskId, nearest }));
   }
 
-  async #targetsOf(target: SendSignal["target"]): Promise<{ runId: RunId; taskId: TaskId }[]> {
-    if ("runId" in target) return [target];
-    const { sessionId } = target;
-    const targets = await this.#shard.within(() =>
+  #runningTasksOf(sessionId: string): Promise<{ runId: RunId; taskId: TaskId }[]> {
+    return this.#shard.within(() =>
       [...this.#shard.runs.values()]
         .filter((run) => run.request.sessionId === sessionId && run.status === "RUNNING")
         .flatMap((run) => run.tasks.filter((task) => task.status === "RUNNING"))
         .map((task) => ({ runId: task.run.id, taskId: task.id })),
     );
-    return targets.length > 0 ? targets : refuse(fault("SESSION_IDLE", { sessionId }));
   }
 
   /** Waits no longer than the longest timer, whatever was asked. */
@@ -468,6 +470,12 @@ export class Engine implements EngineApi, ShardListener {
     await this.#deps.runtime.close();
     await this.#deps.journal.close();
   }
+}
+
+/** For tasks that were found running: one that has ended since is no error. */
+function undefinedIfOver(error: unknown): undefined {
+  const code = error instanceof FaultError ? error.fault.code : undefined;
+  if (code !== "TASK_TERMINAL" && code !== "RUN_TERMINAL") throw error;
 }
 
 /** Runs that have begun first, each in order of acceptance: whoever held its session's turn keeps it. */

@@ -141,6 +141,15 @@ describe("an equal idempotency key", () => {
   });
 });
 
+test("a signal to a session passes over a task that ends meanwhile", async () => {
+  const bench = await new EngineBench().start();
+  await bench.run(two, { sessionId: "s" });
+  const content = { kind: "steer", payload: jsonPayload(1), text: "" } as const;
+  const answers = bench.engine.signal({ target: { sessionId: "s" }, content });
+  bench.calls[1]?.answer(1);
+  expect(await bench.wait(answers)).toMatchObject([{ taskId: "a", receipt: "accepted" }]);
+});
+
 test("a collect whose client has left before it was asked does not wait", async () => {
   const bench = await new EngineBench().start();
   const runId = await bench.run(one);
