@@ -216,8 +216,6 @@ export class Engine implements EngineApi, ShardListener {
     this.#admit();
     const { host } = this.#deps;
     const plan = await this.#planFor(request);
-    this.#definitions.check(plan);
-    this.#guard.checkRequest(request.request);
     const runRequest = {
       ...request.request,
       traceId: request.request.traceId ?? host.randomHex(16),
@@ -226,6 +224,11 @@ export class Engine implements EngineApi, ShardListener {
     if (idempotency !== undefined) {
       await this.#keys.load(runRequest.namespace, idempotency.key);
       this.#admit();
+    }
+    // A repeated request is not judged again: what it started exists.
+    if (!this.#keys.has(runRequest.namespace, idempotency)) {
+      this.#definitions.check(plan);
+      this.#guard.checkRequest(request.request);
     }
     const runId = host.newRunId();
     const started = await this.#shard.accept<StartedRun>(

@@ -29,6 +29,10 @@ function keysInOrder(_key: string, value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
+function nameOf(namespace: string, key: string): string {
+  return `${namespace}\u0000${key}`;
+}
+
 /** Most keys in memory; the oldest go first, the journal still has them. */
 const KEYS_KEPT_MAX = 100_000;
 
@@ -42,17 +46,22 @@ export class IdempotencyKeys {
 
   /** Brings a key into memory, if the journal has it. */
   async load(namespace: string, key: string): Promise<void> {
-    const name = `${namespace}\u0000${key}`;
+    const name = nameOf(namespace, key);
     if (this.#known.has(name)) return;
     const stored = await this.#journal.findIdempotent(namespace, key);
     if (stored !== undefined && !this.#known.has(name)) this.#keep(name, stored);
+  }
+
+  /** Whether this key has started a run. */
+  has(namespace: string, idempotency: Idempotency | undefined): boolean {
+    return idempotency !== undefined && this.#known.has(nameOf(namespace, idempotency.key));
   }
 
   /** The run this key started, undefined for a new key; throws `IDEMPOTENCY_CONFLICT` for another request. */
   check(namespace: string, idempotency: Idempotency | undefined): RunId | undefined {
     if (idempotency === undefined) return undefined;
     const { key, fingerprint } = idempotency;
-    const known = this.#known.get(`${namespace}\u0000${key}`);
+    const known = this.#known.get(nameOf(namespace, key));
     if (known === undefined) return undefined;
     if (known.fingerprint === fingerprint) return known.runId;
     throw new FaultError(fault("IDEMPOTENCY_CONFLICT", { key, runId: known.runId }));
@@ -62,7 +71,7 @@ export class IdempotencyKeys {
   remember(run: RunState): void {
     if (run.idempotency === undefined) return;
     const { key, fingerprint } = run.idempotency;
-    this.#keep(`${run.request.namespace}\u0000${key}`, { runId: run.id, fingerprint });
+    this.#keep(nameOf(run.request.namespace, key), { runId: run.id, fingerprint });
   }
 
   #keep(name: string, known: Known): void {

@@ -129,6 +129,16 @@ describe("an equal idempotency key", () => {
     expect(second).toEqual({ ...first, existing: true });
   });
 
+  test("is an equal request although its agent is gone", async () => {
+    const bench = await new EngineBench().start();
+    const first = await again(bench, one, {});
+    bench.disk.unlock();
+    const { disk, host } = bench;
+    const next = await new EngineBench({ disk, host, agents: ["other"] }).start();
+    expect(await again(next, one, {})).toEqual({ ...first, existing: true });
+    await expect(next.wait(start(next, one, "new"))).rejects.toThrow(FaultError);
+  });
+
   test("is an equal request although its definition has a newer version by now", async () => {
     const bench = await new EngineBench().start();
     const register = (spec: Json) =>
