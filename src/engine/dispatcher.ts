@@ -95,7 +95,7 @@ export class Dispatcher implements AttemptListener {
     if (this.#closed) return;
     switch (effect.type) {
       case "dispatch":
-        return this.#dispatch(run, effect.task, effect.attempt, at);
+        return this.#dispatch(run, effect, at);
       case "stop":
         return this.#deps.runner.stop(attemptKey(run.id, effect.task, effect.attempt), {
           reason: effect.reason,
@@ -178,7 +178,8 @@ export class Dispatcher implements AttemptListener {
     if (!this.#closed) this.#deps.tell(flight.runId, command);
   }
 
-  #dispatch(run: RunState, taskId: string, attempt: number, at: Instant): void {
+  #dispatch(run: RunState, effect: Extract<Effect, { type: "dispatch" }>, at: Instant): void {
+    const { task: taskId, attempt, mail } = effect;
     const task = findTask(run, taskId);
     if (task === undefined || task.lease !== attempt) return;
     const key = attemptKey(run.id, taskId, attempt);
@@ -204,7 +205,8 @@ export class Dispatcher implements AttemptListener {
       });
     }
     this.#deps.metrics.taskStartLatency((this.#deps.host.now() - task.readyAt) / 1000);
-    this.#deps.runner.start(assignmentOf(run, task, key, input.value, timeoutMs));
+    const signals = signalsOf(run, task, mail);
+    this.#deps.runner.start(assignmentOf(run, task, key, input.value, timeoutMs, signals));
   }
 
   #inputOf(run: RunState, task: TaskState): Evaluated<Payload> {
@@ -240,6 +242,7 @@ function assignmentOf(
   key: string,
   input: Payload,
   timeoutMs: Millis | undefined,
+  signals: readonly DeliveredSignal[],
 ): Assignment {
   const { request } = run;
   return {
@@ -258,21 +261,22 @@ function assignmentOf(
     deadlineAt: timeoutMs === undefined ? undefined : task.startedAt + timeoutMs,
     heartbeatTimeoutMs: task.node.task.heartbeatTimeoutMs,
     lastCheckpoint: task.checkpoint,
-    signals: signalsOf(run, task),
+    signals,
   };
 }
 
 const NO_SIGNALS: readonly DeliveredSignal[] = [];
 
-/** What the agent should find in its mailbox at start: everything not expired, in order; interrupts are not mail. */
-function signalsOf(run: RunState, task: TaskState): readonly DeliveredSignal[] {
-  if (task.mailbox === undefined) return NO_SIGNALS;
-  return task.mailbox.filter((entry) => isMail(entry)).map((entry) => deliveredSignal(run, entry));
-}
-
-function isMail({ content, collected, receipt }: MailboxEntry): boolean {
-  if (receipt === "expired" || receipt === "refused") return false;
-  return content.kind === "steer" || (content.kind === "collect" && collected !== undefined);
+/** The state may be ahead of the commit that starts the attempt; what came later is not durable and not shown. */
+function signalsOf(
+  run: RunState,
+  { mailbox }: TaskState,
+  mail: readonly string[],
+): readonly DeliveredSignal[] {
+  if (mailbox === undefined || mail.length === 0) return NO_SIGNALS;
+  return mailbox
+    .filter(({ signal }) => mail.includes(signal))
+    .map((entry) => deliveredSignal(run, entry));
 }
 
 function deliveredSignal(run: RunState, entry: MailboxEntry): DeliveredSignal {

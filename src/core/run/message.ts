@@ -324,7 +324,13 @@ export type EventType = Event["type"];
 
 /** What must be done once the events before it are durable. */
 export type Effect =
-  | { readonly type: "dispatch"; readonly task: TaskId; readonly attempt: number }
+  | {
+      readonly type: "dispatch";
+      readonly task: TaskId;
+      readonly attempt: number;
+      /** What the agent should find in its mailbox at start, in order; later signals are delivered by themselves. */
+      readonly mail: readonly string[];
+    }
   | {
       readonly type: "stop";
       readonly task: TaskId;

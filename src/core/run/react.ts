@@ -5,7 +5,7 @@
  */
 import { present } from "../../base/assert.ts";
 import type { Effect, Event } from "./message.ts";
-import { findTask, type RunState, type TaskState } from "./state.ts";
+import { findTask, type MailboxEntry, type RunState, type TaskState } from "./state.ts";
 import { isTerminalTask } from "./status.ts";
 
 const NOTHING: readonly Effect[] = [];
@@ -22,7 +22,14 @@ export function react(run: RunState, event: Event): readonly Effect[] {
     case "task_scheduled":
       return taskDeadline(find(run, event.task));
     case "task_started":
-      return [{ type: "dispatch", task: event.task, attempt: event.attempt }];
+      return [
+        {
+          type: "dispatch",
+          task: event.task,
+          attempt: event.attempt,
+          mail: mailOf(find(run, event.task)),
+        },
+      ];
     case "task_retrying": {
       const due: Effect = { type: "arm", timer: "retry_due", task: event.task, dueAt: event.dueAt };
       return event.stopGraceMs === undefined
@@ -112,6 +119,18 @@ function collectDeadline(
 ): readonly Effect[] {
   if (deadlineMs === undefined) return NOTHING;
   return [{ type: "arm", timer: "collect_deadline", task, signal, dueAt: acceptedAt + deadlineMs }];
+}
+
+const NO_MAIL: readonly string[] = [];
+
+/** Everything not expired, in order; interrupts are not mail, collects only once they are complete. */
+function mailOf({ mailbox }: TaskState): readonly string[] {
+  return mailbox === undefined ? NO_MAIL : mailbox.filter(isMail).map(({ signal }) => signal);
+}
+
+function isMail({ content, collected, receipt }: MailboxEntry): boolean {
+  if (receipt === "expired" || receipt === "refused") return false;
+  return content.kind === "steer" || (content.kind === "collect" && collected !== undefined);
 }
 
 function stop(

@@ -151,6 +151,31 @@ describe("an equal idempotency key", () => {
   });
 });
 
+test("an attempt finds only those signals at its start that are durable", async () => {
+  const bench = await new EngineBench().start();
+  const releases: (() => void)[] = [];
+  const sync = bench.disk.sync.bind(bench.disk);
+  bench.disk.sync = async (batch) => {
+    await new Promise<void>((resolve) => releases.push(resolve));
+    await sync(batch);
+  };
+  const runId = bench.host.newRunId();
+  bench.host.newRunId = () => runId;
+  const started = start(bench, one);
+  await bench.settle();
+  const content = { kind: "steer", payload: jsonPayload(1), text: "" } as const;
+  const answer = bench.engine.signal({ target: { runId, taskId: "a" }, content });
+  await bench.settle();
+  releases.shift()?.();
+  await bench.wait(started);
+  await bench.settle();
+  expect(bench.calls[0]?.ctx.signals()).toEqual([]);
+  while (releases.length > 0) releases.shift()?.();
+  await bench.wait(answer);
+  await bench.settle();
+  expect(bench.calls[0]?.ctx.signals()).toHaveLength(1);
+});
+
 test("a signal to a session passes over a task that ends meanwhile", async () => {
   const bench = await new EngineBench().start();
   await bench.run(two, { sessionId: "s" });
