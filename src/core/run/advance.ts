@@ -32,7 +32,7 @@ export interface AdvanceContext {
 export function advance(run: RunState, context: AdvanceContext): void {
   const { agenda } = run;
   if (run.status === "PENDING" && run.ending === undefined) return;
-  if (run.ending === undefined) endBeyondLimit(run, context);
+  if (run.ending === undefined || letsTasksFinish(run)) endBeyondLimit(run, context);
   for (;;) {
     if (agenda.fatal !== undefined) endAfterFailure(run, agenda.fatal, context);
     if (agenda.closing) closeRest(run, context);

@@ -82,6 +82,13 @@ function refusalOf(
       expected: `one of its instances, such as "${task.id}[0]"`,
     });
   }
+  if (task.item === undefined && task.node.forEach && "replaceWith" in content) {
+    return fault("ARGUMENT_INVALID", {
+      field: "interrupt.replace_with",
+      value: `an input of "${task.id}"`,
+      expected: "none: a for_each task makes the inputs of its instances",
+    });
+  }
   const full = fullMailbox(run, task, limits);
   if (full !== undefined) return fault("SIGNAL_MAILBOX_FULL", { runId, taskId: task.id, ...full });
   if (content.kind !== "collect") return undefined;

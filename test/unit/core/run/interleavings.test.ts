@@ -135,6 +135,16 @@ describe("a run that failed and lets its running tasks finish", () => {
     expect(run.run).toMatchObject({ status: "FAILED", ending: { reason: "DEADLINE" } });
   });
 
+  test("keeps the limit of its history", () => {
+    const run = failing();
+    run.limits = { ...run.limits, historyEvents: run.events.length };
+    const data = new Uint8Array(1);
+    run.do({ type: "checkpoint", task: "long", attempt: 1, data });
+    expect(run.task("long").status).toBe("CANCELLED");
+    run.report("long", { kind: "stopped" });
+    expect(run.run).toMatchObject({ status: "FAILED", ending: { reason: "LIMIT_EXCEEDED" } });
+  });
+
   test("stays as it failed when only a stopped agent has to answer", () => {
     const run = failing();
     run.do({ type: "timer", timer: "task_deadline", task: "long" });
@@ -144,6 +154,23 @@ describe("a run that failed and lets its running tasks finish", () => {
     run.report("long", { kind: "stopped" });
     expect(run.run).toMatchObject({ status: "FAILED", ending: { task: "bad" } });
   });
+});
+
+test("a for_each task makes its own inputs: nobody is told that one was replaced", () => {
+  const run = new RunHarness({
+    name: "fan",
+    tasks: [
+      { id: "a", agent: "x" },
+      { id: "each", agent: "x", deps: ["a"], for_each: "[1]" },
+    ],
+  });
+  const signal = { type: "signal", task: "each", signal: "i" } as const;
+  expect(run.refused({ ...signal, content: interrupt(7) })).toMatchObject({
+    code: "ARGUMENT_INVALID",
+    field: "interrupt.replace_with",
+  });
+  run.do({ ...signal, content: interrupt() });
+  expect(run.task("each").status).toBe("CANCELLED");
 });
 
 test("a cancellation gives agents the time that it names", () => {
