@@ -225,9 +225,20 @@ function offer(task: TaskState, { at, emit, verdictOf, blocked }: AdvanceContext
 function join(run: RunState, { at, emit }: AdvanceContext): void {
   for (const index of run.agenda.joinable.splice(0)) {
     const parent = taskOf(run, index);
-    if (parent.status === "WAITING")
-      emit({ type: "task_completed", at, task: parent.id, attempt: 0 });
+    if (parent.status !== "WAITING") continue;
+    if (hasClosedInstance(run, parent)) emit(closingEvent(run, parent, "RUN_FAILED", at));
+    else emit({ type: "task_completed", at, task: parent.id, attempt: 0 });
   }
+}
+
+/** Whether the run's end came before that of some instance: the list of results is not whole. */
+function hasClosedInstance(run: RunState, { group }: TaskState): boolean {
+  if (group === undefined || run.ending === undefined) return false;
+  for (let index = group.first; index < group.first + group.count; index++) {
+    const instance = taskOf(run, index);
+    if (instance.status !== "COMPLETED" && !isUnsuccessful(instance)) return true;
+  }
+  return false;
 }
 
 function expire(run: RunState, { at, emit }: AdvanceContext): void {

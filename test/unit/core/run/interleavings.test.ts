@@ -145,6 +145,17 @@ describe("a run that failed and lets its running tasks finish", () => {
     expect(run.run).toMatchObject({ status: "FAILED", ending: { reason: "LIMIT_EXCEEDED" } });
   });
 
+  test("does not call a for_each task completed whose instances it skipped", () => {
+    const run = new RunHarness({
+      ...patient,
+      tasks: [...patient.tasks, { id: "each", agent: "x", for_each: "[1, 2]" }],
+    });
+    run.start("long", "each[0]").fail("bad");
+    expect(run.statuses()).toMatchObject({ each: "WAITING", "each[1]": "SKIPPED" });
+    run.report("each[0]", { kind: "success", output: jsonPayload(1) });
+    expect(run.task("each")).toMatchObject({ status: "CANCELLED", reason: "RUN_FAILED" });
+  });
+
   test("stays as it failed when only a stopped agent has to answer", () => {
     const run = failing();
     run.do({ type: "timer", timer: "task_deadline", task: "long" });
