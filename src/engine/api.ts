@@ -134,7 +134,7 @@ export interface EngineApi {
   listRuns(query: RunQuery): Promise<RunPage>;
   /**
    * Replays events after a sequence, then follows; ends after the terminal event or on abort. A reader that falls
-   * behind its buffer is cut off with `ENGINE_OVERLOADED` and may watch again from the last sequence it saw.
+   * behind its buffer is cut off with `WATCHER_SLOW` and may watch again from the last sequence it saw.
    */
   watch(runId: RunId, afterSequence: number, abort?: AbortSignal): AsyncIterable<WatchItem>;
   /** Validates names against loaded agents and known lanes and compiles, without running. */
