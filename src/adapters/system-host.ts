@@ -23,6 +23,8 @@ const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(
 export class SystemHost implements Host {
   readonly #wallAtStart: Instant = Date.now();
   readonly #monotonicAtStart: Millis = performance.now();
+  /** How far engine time is ahead of the clock, when the clock went back between two lives. */
+  #aheadMs: Millis = 0;
   readonly #timers = new Set<SystemTimer>();
   readonly #pool = new Uint8Array(POOL_BYTES);
   #poolLeft = 0;
@@ -31,7 +33,11 @@ export class SystemHost implements Host {
   #closed = false;
 
   now(): Instant {
-    return this.#wallAtStart + (performance.now() - this.#monotonicAtStart);
+    return this.#wallAtStart + (performance.now() - this.#monotonicAtStart) + this.#aheadMs;
+  }
+
+  notBefore(instant: Instant): void {
+    this.#aheadMs += Math.max(0, instant - this.now());
   }
 
   elapsedMs(): Millis {

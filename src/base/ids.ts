@@ -33,6 +33,15 @@ export function parseRunId(text: string): RunId | undefined {
   return /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/.test(text) ? (text as RunId) : undefined;
 }
 
+/** The instant in a run id: its first ten characters are milliseconds in Crockford base32 (ULID specification). */
+export function runIdInstant(runId: RunId): number {
+  let instant = 0;
+  for (const digit of runId.slice(0, 10)) instant = instant * 32 + CROCKFORD.indexOf(digit);
+  return instant;
+}
+
+const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
 /** Id of one instance of a `for_each` task. Brackets are outside {@link NAME_PATTERN}, so it cannot clash. */
 export function instanceId(groupId: TaskId, position: number): TaskId {
   return `${groupId}[${position}]`;

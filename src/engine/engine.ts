@@ -41,7 +41,7 @@ import { FinishedRuns } from "./finished.ts";
 import { fingerprintText, IdempotencyKeys } from "./idempotency.ts";
 import { ENGINE_LIMITS, type EngineLimits, LimitGuard } from "./limits.ts";
 import { Reader } from "./reader.ts";
-import { replay } from "./replay.ts";
+import { recoverRuns } from "./recovery.ts";
 import { Shard, type ShardListener, type ShardOptions } from "./shard.ts";
 import { countEvent } from "./tally.ts";
 import { type Alarm, Timers } from "./timers.ts";
@@ -136,13 +136,10 @@ export class Engine implements EngineApi, ShardListener {
   async start(): Promise<void> {
     const startedMs = this.#deps.host.elapsedMs();
     this.#phase = "recovering";
-    const recovered: RunState[] = [];
-    await this.#deps.journal.recover(async (stored) => {
-      recovered.push(await replay(stored, this.#definitions));
-    });
+    const { runs: recovered, resumeAt } = await recoverRuns(this.#deps.journal, this.#definitions);
+    this.#deps.host.notBefore(resumeAt);
     await this.#definitions.start();
     await this.#deps.runtime.open(this.#dispatcher);
-    recovered.sort(byTurn);
     for (const run of recovered) this.#adopt(run);
     await this.#shard.resume();
     this.#phase = "ready";
@@ -479,12 +476,6 @@ export class Engine implements EngineApi, ShardListener {
 function undefinedIfOver(error: unknown): undefined {
   const code = error instanceof FaultError ? error.fault.code : undefined;
   if (code !== "TASK_TERMINAL" && code !== "RUN_TERMINAL") throw error;
-}
-
-/** Runs that have begun first, each in order of acceptance: whoever held its session's turn keeps it. */
-function byTurn(a: RunState, b: RunState): number {
-  const begun = Number(b.startedAt > 0) - Number(a.startedAt > 0);
-  return begun !== 0 ? begun : a.id < b.id ? -1 : 1;
 }
 
 function endOf(run: RunState): EndedRun {

@@ -149,6 +149,7 @@ export const STATE = message<StateRecord>({
   agenda: nested(11, AGENDA),
   tasks: nestedList(12, TASK),
   historyBytes: uint(13),
+  latestAt: double(14),
 });
 
 const HEADER = {

@@ -18,6 +18,8 @@ export interface TimerHandle {
 export interface Host {
   /** Engine time, milliseconds since the Unix epoch. */
   now(): Instant;
+  /** Moves engine time forward to `instant` if it is behind, because an earlier life has already been there. */
+  notBefore(instant: Instant): void;
   /** Monotonic time with sub-millisecond resolution, for measuring only. */
   elapsedMs(): Millis;
   /** Calls `run` once, `delayMs` (up to a year) from now. */

@@ -16,7 +16,7 @@ const FOUND_BY: Readonly<Record<Defect, RegExp>> = {
   "last answer wins": /completed with what its agent did not say first/,
   "extra slot": /slots occupied/,
   "lost timer": /it never came to pass|nothing happens any more/,
-  "lost write": /recovery failed|with another history than acknowledged/,
+  "lost write": /the journal is damaged|recovery failed|with another history than acknowledged/,
   "forgotten key": /started .* and /,
   "forgotten run": /open runs, the journal/,
   "skipped event": /has a gap|never came to pass|nothing happens any more/,

@@ -88,13 +88,18 @@ export class SimulatedHost implements Host {
   readonly #options: HostOptions;
   readonly #timers = new Set<TimerHandle>();
   #isAlive = true;
+  #aheadMs: Millis = 0;
 
   constructor(options: HostOptions) {
     this.#options = options;
   }
 
   now(): Instant {
-    return this.#options.schedule.now + this.#options.skewMs;
+    return this.#options.schedule.now + this.#options.skewMs + this.#aheadMs;
+  }
+
+  notBefore(instant: Instant): void {
+    this.#aheadMs += Math.max(0, instant - this.now());
   }
 
   elapsedMs(): Millis {

@@ -157,7 +157,7 @@ export class World {
   #newProcess(ghosts: readonly string[]): SimulatedProcess {
     const faults = this.#faults;
     const { chance, agents, host } = this.#random;
-    this.#skewMs += Math.floor(chance() * faults.skewMs);
+    this.#skewMs += Math.floor((2 * chance() - 1) * faults.skewMs);
     return new SimulatedProcess({
       faults,
       disk: this.#disk,

@@ -23,6 +23,10 @@ export class VirtualHost implements Host {
     return this.#now;
   }
 
+  notBefore(instant: Instant): void {
+    this.#now = Math.max(this.#now, instant);
+  }
+
   elapsedMs(): Millis {
     return this.#now;
   }

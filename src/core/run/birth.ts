@@ -24,6 +24,7 @@ export function newRun(
     status: "PENDING",
     sequence: 1,
     historyBytes: weigh(event),
+    latestAt: event.at,
     startedAt: 0,
     endedAt: 0,
     tasks: [],

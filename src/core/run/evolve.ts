@@ -19,6 +19,7 @@ type TaskEvent = Extract<Event, { task: string }>;
 export function evolve(run: RunState, event: Event): void {
   run.sequence++;
   run.historyBytes += weigh(event);
+  run.latestAt = event.at;
   switch (event.type) {
     case "run_accepted":
       throw new BugError(`run ${run.id} was accepted twice`);

@@ -97,6 +97,8 @@ export interface RunState {
   sequence: number;
   /** Estimated bytes of all events so far. */
   historyBytes: number;
+  /** Instant of the latest event. */
+  latestAt: Instant;
   startedAt: Instant;
   endedAt: Instant;
   /** Plan nodes first (same index), then `for_each` instances in order of expansion. */

@@ -25,6 +25,16 @@ async function refused(work: Promise<unknown>): Promise<string> {
   return error instanceof FaultError ? error.fault.code : "not refused";
 }
 
+test("engine time goes on from where it was, although the clock was set back by a day", async () => {
+  const first = await new EngineBench().start();
+  await first.host.advance(86_400_000);
+  const runId = await first.run({ name: "one", tasks: [{ id: "a", agent: "work" }] });
+  first.disk.unlock();
+  const next = await new EngineBench({ disk: first.disk }).start();
+  expect(next.host.now()).toBeGreaterThan(first.host.now());
+  expect(await next.status(runId)).toMatchObject({ run: "RUNNING" });
+});
+
 describe("after a restart", () => {
   test("a task that was blocked when the snapshot was taken is offered to its lane again", async () => {
     const bench = await new EngineBench({ lanes: narrow }).start();
