@@ -83,7 +83,7 @@ export interface SendSignal {
   /** A task of a run, or a session's running tasks. */
   readonly target:
     | { readonly runId: RunId; readonly taskId: TaskId }
-    | { readonly sessionId: string };
+    | { readonly sessionId: string; readonly namespace: string };
   /** Client id; equal ids are one signal. Minted when absent. */
   readonly signalId?: string;
   readonly content: SignalContent;

@@ -3,8 +3,8 @@
  * together and answers `EngineApi`. It owns start order (journal, definitions, runs, lanes, timers) and drain order (no
  * admission, no new attempts, wait, close), and holds no rule of its own: those are in `src/core`.
  */
-import { FaultError, fault, refuse } from "../base/fault.ts";
-import { nearestName, type RunId, type TaskId } from "../base/ids.ts";
+import { fault, refuse } from "../base/fault.ts";
+import type { RunId, TaskId } from "../base/ids.ts";
 import type { Instant, Millis } from "../base/time.ts";
 import { canonicalJson, parseCanonical } from "../core/dag/compile.ts";
 import type { Definition } from "../core/dag/definition.ts";
@@ -13,7 +13,7 @@ import type { LaneStatus } from "../core/lane/lane.ts";
 import { runOutput } from "../core/run/binding.ts";
 import type { Effect, Idempotency, RunEvents } from "../core/run/message.ts";
 import { taskDeadline, timersOf } from "../core/run/react.ts";
-import { findTask, type RunState, STOP_GRACE_MS, type TaskState } from "../core/run/state.ts";
+import type { RunState, TaskState } from "../core/run/state.ts";
 import type { EventHub } from "../events/hub.ts";
 import type { LaneManager } from "../lanes/lane-manager.ts";
 import type { AgentInfo } from "../ports/agent.ts";
@@ -38,6 +38,7 @@ import type {
 import { Definitions } from "./definitions.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { FinishedRuns } from "./finished.ts";
+import { Helm } from "./helm.ts";
 import { fingerprintText, IdempotencyKeys } from "./idempotency.ts";
 import { ENGINE_LIMITS, type EngineLimits, LimitGuard } from "./limits.ts";
 import { Reader } from "./reader.ts";
@@ -83,6 +84,7 @@ export class Engine implements EngineApi, ShardListener {
   readonly #finished: FinishedRuns;
   readonly #keys: IdempotencyKeys;
   readonly #reader: Reader;
+  readonly #helm: Helm;
   readonly #endListeners = new Map<RunId, ((end: EndedRun) => void)[]>();
   #phase: Phase = "new";
 
@@ -124,6 +126,7 @@ export class Engine implements EngineApi, ShardListener {
     });
     const { hub } = deps;
     this.#reader = new Reader({ host, journal, hub, shard: this.#shard, finished: this.#finished });
+    this.#helm = new Helm({ host, lanes, guard, shard: this.#shard, finished: this.#finished });
     metrics.gauge("goclaw_runs_open", () => [{ labels: {}, value: this.#shard.runs.size }]);
     metrics.gauge("goclaw_tasks_pending", () => [{ labels: {}, value: this.#shard.openTasks }]);
     metrics.gauge("goclaw_mailbox_depth", () => [{ labels: {}, value: this.#shard.mailboxDepth }]);
@@ -284,72 +287,12 @@ export class Engine implements EngineApi, ShardListener {
     if (isOpen === undefined) listener(endOf(await this.#finished.get(runId)));
   }
 
-  async cancelRun(runId: RunId, options: { reason: string; graceMs?: Millis }): Promise<void> {
-    this.#guard.checkDuration("grace", options.graceMs);
-    const graceMs = options.graceMs ?? STOP_GRACE_MS;
-    await this.#send(runId, { type: "cancel", reason: options.reason, graceMs }, () => undefined);
+  cancelRun(runId: RunId, options: { reason: string; graceMs?: Millis }): Promise<void> {
+    return this.#helm.cancelRun(runId, options);
   }
 
-  /** A command to a run that may have ended: the answer then is `RUN_TERMINAL`, or `RUN_NOT_FOUND`. */
-  async #send<T>(
-    runId: RunId,
-    command: Parameters<Shard["send"]>[1],
-    project: (run: RunState) => T,
-  ): Promise<T> {
-    try {
-      return await this.#shard.send(runId, command, project);
-    } catch (error) {
-      if (error instanceof FaultError) this.#guard.countFault(error.fault);
-      if (!(error instanceof FaultError) || error.fault.code !== "RUN_NOT_FOUND") throw error;
-      const { status } = await this.#finished.get(runId);
-      return refuse(fault("RUN_TERMINAL", { runId, status }));
-    }
-  }
-
-  async signal(request: SendSignal): Promise<readonly SignalAnswer[]> {
-    this.#guard.checkSignal(request.content);
-    const signalId = request.signalId || this.#deps.host.newRunId();
-    const { target, content } = request;
-    if ("runId" in target) return [await this.#signalTask(target, signalId, content)];
-    const { sessionId } = target;
-    const answers: SignalAnswer[] = [];
-    for (const task of await this.#runningTasksOf(sessionId)) {
-      const answer = await this.#signalTask(task, signalId, content).catch(undefinedIfOver);
-      if (answer !== undefined) answers.push(answer);
-    }
-    return answers.length > 0 ? answers : refuse(fault("SESSION_IDLE", { sessionId }));
-  }
-
-  async #signalTask(
-    { runId, taskId }: { runId: RunId; taskId: TaskId },
-    signalId: string,
-    content: SendSignal["content"],
-  ): Promise<SignalAnswer> {
-    const { limits } = this.#guard;
-    const receipt = await this.#send(
-      runId,
-      { type: "signal", task: taskId, signal: signalId, content, limits },
-      (run) =>
-        findTask(run, taskId)?.mailbox?.find((e) => e.signal === signalId)?.receipt ?? "accepted",
-    ).catch((error: unknown) => this.#nameNearest(runId, error));
-    return { signalId, runId, taskId, receipt };
-  }
-
-  async #nameNearest(runId: RunId, error: unknown): Promise<never> {
-    if (!(error instanceof FaultError) || error.fault.code !== "TASK_NOT_FOUND") throw error;
-    const { taskId } = error.fault;
-    const run = await this.getRun(runId);
-    const nearest = nearestName(taskId, run.plan.indexOf.keys());
-    return refuse(fault("TASK_NOT_FOUND", { runId, taskId, nearest }));
-  }
-
-  #runningTasksOf(sessionId: string): Promise<{ runId: RunId; taskId: TaskId }[]> {
-    return this.#shard.within(() =>
-      [...this.#shard.runs.values()]
-        .filter((run) => run.request.sessionId === sessionId && run.status === "RUNNING")
-        .flatMap((run) => run.tasks.filter((task) => task.status === "RUNNING"))
-        .map((task) => ({ runId: task.run.id, taskId: task.id })),
-    );
+  signal(request: SendSignal): Promise<readonly SignalAnswer[]> {
+    return this.#helm.signal(request);
   }
 
   /** Waits no longer than the longest timer, whatever was asked. */
@@ -470,12 +413,6 @@ export class Engine implements EngineApi, ShardListener {
     await this.#deps.runtime.close();
     await this.#deps.journal.close();
   }
-}
-
-/** For tasks that were found running: one that has ended since is no error. */
-function undefinedIfOver(error: unknown): undefined {
-  const code = error instanceof FaultError ? error.fault.code : undefined;
-  if (code !== "TASK_TERMINAL" && code !== "RUN_TERMINAL") throw error;
 }
 
 function endOf(run: RunState): EndedRun {

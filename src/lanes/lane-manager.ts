@@ -164,9 +164,9 @@ export class LaneManager {
     return this.#sessions.end(run);
   }
 
-  /** The oldest run of a session that may run now. */
-  activeRun(sessionId: string, namespace: string): RunState | undefined {
-    return this.#sessions.activeRun(sessionId, namespace);
+  /** The runs of a session that have begun or may begin, oldest first. */
+  activeRuns(sessionId: string, namespace: string): readonly RunState[] {
+    return this.#sessions.activeRuns(sessionId, namespace);
   }
 
   /** Whether tasks may name this lane. */

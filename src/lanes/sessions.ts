@@ -66,9 +66,9 @@ export class Sessions {
     return undefined;
   }
 
-  /** The oldest run of a session that may run now. */
-  activeRun(sessionId: string, namespace: string): RunState | undefined {
-    return this.#sessions.get(`${namespace}/${sessionId}`)?.active[0];
+  /** The runs of a session that have begun or may begin, oldest first. */
+  activeRuns(sessionId: string, namespace: string): readonly RunState[] {
+    return this.#sessions.get(`${namespace}/${sessionId}`)?.active ?? [];
   }
 
   /** Where flows of this run wait because its session has no room for a task; `undefined` when it has room. */

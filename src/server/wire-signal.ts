@@ -9,6 +9,7 @@ import type { SignalFact } from "../../gen/goclaw/v1/run_pb.ts";
 import { SignalFactSchema, SignalKind, SignalReceipt } from "../../gen/goclaw/v1/run_pb.ts";
 import { FaultError, fault } from "../base/fault.ts";
 import { parseRunId, type RunId } from "../base/ids.ts";
+import { DEFAULTS } from "../core/dag/definition.ts";
 import type { CollectMode, Receipt, SignalContent } from "../core/run/message.ts";
 import { STOP_GRACE_MS } from "../core/run/state.ts";
 import type { SendSignal } from "../engine/api.ts";
@@ -61,12 +62,13 @@ export function readSignal(request: SignalRequest): SendSignal {
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
-function readTarget({ runId, taskId, sessionId }: SignalRequest): SendSignal["target"] {
+function readTarget({ runId, taskId, sessionId, ...session }: SignalRequest): SendSignal["target"] {
   const named = runId !== "" && taskId !== "";
   if (named === (sessionId !== "") || (sessionId !== "" && `${runId}${taskId}` !== "")) {
     throw invalid("run_id", JSON.stringify(runId), "either run_id and task_id, or session_id");
   }
-  return named ? { runId: readRunId(runId), taskId } : { sessionId };
+  const namespace = session.namespace || DEFAULTS.namespace;
+  return named ? { runId: readRunId(runId), taskId } : { sessionId, namespace };
 }
 
 function readContent(signal: SignalRequest["signal"]): SignalContent {

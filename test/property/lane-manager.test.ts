@@ -315,7 +315,7 @@ class Engine {
         // In order, and none waits while there is room.
         expect(begun).toEqual(open.slice(0, 1));
       }
-      expect(this.lanes.activeRun(session, "default")).toBe(begun[0]);
+      expect(this.lanes.activeRuns(session, "default")[0]).toBe(begun[0]);
     }
   }
 

@@ -206,7 +206,7 @@ export class Clients {
     const signalId = `signal-${this.#signals++}`;
     const content = this.#content(runId);
     if (draw.chance(0.1)) {
-      const target = { sessionId: draw.one(SESSIONS) };
+      const target = { sessionId: draw.one(SESSIONS), namespace: "default" };
       await this.#call("signal session", SIGNAL_REFUSALS, ({ engine }) =>
         engine.signal({ target, signalId, content }),
       );

@@ -7,6 +7,7 @@
  */
 import { unreachable } from "../../base/assert.ts";
 import { type Fault, fault } from "../../base/fault.ts";
+import { nearestName } from "../../base/ids.ts";
 import {
   admitInterrupts,
   decideCollectDeadline,
@@ -59,11 +60,15 @@ export function decide(run: RunState, command: RunCommand): Decision {
       return decideTimer(run, command);
     default: {
       const task = findTask(run, command.task);
-      if (task === undefined)
-        return fault("TASK_NOT_FOUND", { runId: run.id, taskId: command.task });
+      if (task === undefined) return taskNotFound(run, command.task);
       return decideTask(run, task, command);
     }
   }
+}
+
+function taskNotFound(run: RunState, taskId: string): Fault {
+  const nearest = nearestName(taskId, run.plan.indexOf.keys());
+  return fault("TASK_NOT_FOUND", { runId: run.id, taskId, nearest });
 }
 
 type TaskCommand = Exclude<RunCommand, { type: "begin" | "cancel" | "recover" | "timer" }>;

@@ -130,19 +130,36 @@ describe("sessions", () => {
     for (const id of ids) expect(await next.status(id)).toMatchObject({ run: "COMPLETED" });
   });
 
+  test("a session is its namespace's: the same name elsewhere is another one", async () => {
+    const bench = await new EngineBench().start();
+    await bench.run(one, { sessionId: "s", namespace: "elsewhere" });
+    const content = { kind: "steer", payload: jsonPayload(1), text: "left" } as const;
+    const signal = (namespace: string) =>
+      bench.wait(bench.engine.signal({ target: { sessionId: "s", namespace }, content }));
+    expect((await refused(signal("default"))).code).toBe("SESSION_IDLE");
+    expect(await signal("elsewhere")).toHaveLength(1);
+  });
+
   test("a signal by session reaches its running task; an idle one is told so", async () => {
     const bench = await new EngineBench().start();
     await bench.run(one, { sessionId: "s" });
     const content = { kind: "steer", payload: jsonPayload(1), text: "left" } as const;
-    const answers = await bench.wait(bench.engine.signal({ target: { sessionId: "s" }, content }));
+    const answers = await bench.wait(
+      bench.engine.signal({ target: { sessionId: "s", namespace: "default" }, content }),
+    );
     expect(answers).toMatchObject([{ taskId: "a", receipt: "accepted" }]);
     await bench.settle();
     expect(bench.calls[0]?.ctx.signals()).toMatchObject([
       { kind: "steer", text: "left", payload: 1 },
     ]);
     expect(
-      (await refused(bench.wait(bench.engine.signal({ target: { sessionId: "t" }, content }))))
-        .code,
+      (
+        await refused(
+          bench.wait(
+            bench.engine.signal({ target: { sessionId: "t", namespace: "default" }, content }),
+          ),
+        )
+      ).code,
     ).toBe("SESSION_IDLE");
   });
 });

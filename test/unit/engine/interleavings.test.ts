@@ -180,7 +180,10 @@ test("a signal to a session passes over a task that ends meanwhile", async () =>
   const bench = await new EngineBench().start();
   await bench.run(two, { sessionId: "s" });
   const content = { kind: "steer", payload: jsonPayload(1), text: "" } as const;
-  const answers = bench.engine.signal({ target: { sessionId: "s" }, content });
+  const answers = bench.engine.signal({
+    target: { sessionId: "s", namespace: "default" },
+    content,
+  });
   bench.calls[1]?.answer(1);
   expect(await bench.wait(answers)).toMatchObject([{ taskId: "a", receipt: "accepted" }]);
 });

@@ -14,7 +14,7 @@ describe("sessions with scope run", () => {
       RunState,
     ];
     expect([a, b, c].map((run) => lanes.runAccepted(run))).toEqual([true, false, false]);
-    expect(lanes.activeRun("s", "default")).toBe(a);
+    expect(lanes.activeRuns("s", "default")).toEqual([a]);
     expect(lanes.status()[1]).toMatchObject({
       kind: "session",
       occupied: 1,
@@ -24,7 +24,7 @@ describe("sessions with scope run", () => {
     expect(lanes.runEnded(a)).toBe(b);
     expect(lanes.runEnded(b)).toBe(c);
     expect(lanes.runEnded(c)).toBeUndefined();
-    expect(lanes.activeRun("s", "default")).toBeUndefined();
+    expect(lanes.activeRuns("s", "default")).toEqual([]);
     expect(lanes.status()[1]).toMatchObject({ occupied: 0, queued: 0, oldestSince: undefined });
   });
 
@@ -76,7 +76,7 @@ describe("sessions with scope task", () => {
     const bench = scoped();
     const [a, b] = [bench.offer({ session: "s" }), bench.offer({ session: "s" })];
     expect(bench.turn(0)).toEqual([a]);
-    expect(bench.lanes.activeRun("s", "default")).toBe(a.run);
+    expect(bench.lanes.activeRuns("s", "default")[0]).toBe(a.run);
     bench.expectNoDivergence();
     bench.end(a, 1);
     expect(bench.turn(1)).toEqual([b]);

@@ -221,7 +221,7 @@ describe("the seed's service", () => {
         content: { kind: "interrupt", reason: "stop", graceMs: 0 },
       },
       {
-        target: { sessionId: "chat" },
+        target: { sessionId: "chat", namespace: "default" },
         content: { kind: "steer", payload: { json: "null" }, text: "faster" },
       },
     ]);
