@@ -205,6 +205,7 @@ async function assemble(config: Config, agents: readonly Agent[], base: Base): P
     {
       limits: config.limits,
       snapshotEvery: config.snapshots.everyEvents,
+      trimsHistory: config.snapshots.trim,
     },
     {
       host,

@@ -48,7 +48,7 @@ export interface Config {
   readonly http: { readonly allow: readonly string[] };
   readonly lanes: LanesConfig;
   readonly retention: RetentionRules;
-  readonly snapshots: { readonly everyEvents: number };
+  readonly snapshots: { readonly everyEvents: number; readonly trim: boolean };
   readonly drainTimeoutMs: Millis;
   readonly bus: BusConfig;
   readonly log: LogConfig;

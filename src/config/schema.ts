@@ -395,6 +395,11 @@ export const CONFIG_SCHEMA = {
           default: 1_000,
           doc: "Events of a run between two snapshots",
         },
+        trim: {
+          kind: "flag",
+          default: false,
+          doc: "Delete the events of an open run behind its snapshot; watchers with an older cursor get a GAP",
+        },
       },
     },
     drainTimeoutMs: {

@@ -61,12 +61,15 @@ export interface ShardOptions {
   readonly inFlightMax: number;
   /** A snapshot of a run is taken after this many events. */
   readonly snapshotEvery: number;
+  /** Whether events behind a snapshot are deleted; watchers with an older cursor then get a gap. */
+  readonly trimsHistory: boolean;
 }
 
 const SHARD_DEFAULTS: ShardOptions = {
   batchMax: 2_000,
   inFlightMax: 2,
   snapshotEvery: 2_000,
+  trimsHistory: false,
 };
 
 /** The writer loop of one partition. */
@@ -432,8 +435,13 @@ export class Shard {
       if (run === undefined) continue;
       if (run.sequence - (this.#lastSnapshot.get(run) ?? 0) < this.#options.snapshotEvery) continue;
       this.#lastSnapshot.set(run, run.sequence);
-      this.#deps.journal.snapshot(run).catch((error: Error) => this.#fail(error, undefined));
+      this.#compact(run).catch((error: Error) => this.#fail(error, undefined));
     }
+  }
+
+  async #compact(run: RunState): Promise<void> {
+    await this.#deps.journal.snapshot(run);
+    if (this.#options.trimsHistory) await this.#deps.journal.trim(run.id);
   }
 
   #release(batch: Batch, commit: Commit): void {

@@ -95,6 +95,8 @@ export interface Journal {
   registeredDefinitions(): Promise<readonly RegisteredDefinition[]>;
   /** Saves a compacted state; events up to its sequence may then be trimmed. */
   snapshot(run: RunState): Promise<void>;
+  /** Deletes the events a run's snapshot replaces; reading them then is `CURSOR_EXPIRED`. Returns whether it did. */
+  trim(runId: RunId): Promise<boolean>;
   /** All commits after a cursor, for the bus. `undefined` starts at the oldest kept. */
   commitsAfter(cursor: bigint | undefined, limit: number): Promise<CommitPage | undefined>;
   /** The cursor of the latest durable commit. */

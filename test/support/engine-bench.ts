@@ -11,6 +11,7 @@ import type { LanesConfig } from "../../src/core/lane/lane.ts";
 import type { StartRun, WatchItem } from "../../src/engine/api.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { ENGINE_LIMITS, type EngineLimits } from "../../src/engine/limits.ts";
+import type { ShardOptions } from "../../src/engine/shard.ts";
 import { EventHub } from "../../src/events/hub.ts";
 import { StoreJournal } from "../../src/journal/journal.ts";
 import { LaneManager } from "../../src/lanes/lane-manager.ts";
@@ -56,6 +57,7 @@ export class EngineBench {
       host?: VirtualHost;
       agents?: readonly string[];
       lanes?: LanesConfig;
+      shard?: Partial<ShardOptions>;
       limits?: Partial<EngineLimits>;
     } = {},
   ) {
@@ -77,7 +79,7 @@ export class EngineBench {
     );
     this.lanes = new LaneManager(this.#lanesConfig);
     this.engine = new Engine(
-      { limits: this.#limits },
+      { limits: this.#limits, ...options.shard },
       {
         host,
         journal: this.journal,

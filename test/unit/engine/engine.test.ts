@@ -65,6 +65,28 @@ describe("a run", () => {
   });
 });
 
+describe("a trimmed history", () => {
+  test("an old cursor gets a gap with the run as it is, then what follows", async () => {
+    const bench = await new EngineBench({
+      shard: { snapshotEvery: 20, trimsHistory: true },
+    }).start();
+    const items = Array.from({ length: 10 }, (_, n) => n);
+    const runId = await bench.run(
+      { name: "fan", tasks: [{ id: "each", agent: "work", for_each: "input" }] },
+      {},
+      items,
+    );
+    await bench.settle();
+    const late = bench.watched(runId, 0);
+    while (bench.calls.length > 0) await bench.answer();
+    const [first, second, ...rest] = await late;
+    expect(first).toMatchObject({ kind: "gap", run: { status: "RUNNING", id: runId } });
+    expect(second).toMatchObject({ kind: "event", sequence: (first?.sequence ?? 0) + 1 });
+    expect(rest.at(-1)).toMatchObject({ event: { type: "run_completed" } });
+    expect(await bench.status(runId)).toMatchObject({ run: "COMPLETED" });
+  });
+});
+
 describe("a restart", () => {
   test("finished tasks do not run again, the open one does, with a new attempt", async () => {
     const first = await new EngineBench().start();
