@@ -104,7 +104,10 @@ export class Engine implements EngineApi, ShardListener {
       guard,
     });
     this.#finished = new FinishedRuns(journal, this.#definitions);
-    this.#keys = new IdempotencyKeys(journal);
+    this.#keys = new IdempotencyKeys(
+      journal,
+      (runId) => this.#shard.runs.has(runId) || this.#finished.recent(runId) !== undefined,
+    );
     this.#timers = new Timers(host, (alarm) => this.#alarm(alarm));
     this.#dispatcher = new Dispatcher({
       host,

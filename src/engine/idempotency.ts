@@ -38,18 +38,25 @@ const KEYS_KEPT_MAX = 100_000;
 
 export class IdempotencyKeys {
   readonly #journal: Pick<Journal, "findIdempotent">;
+  readonly #isHeld: (runId: RunId) => boolean;
   readonly #known = new Map<string, Known>();
 
-  constructor(journal: Pick<Journal, "findIdempotent">) {
+  /** `isHeld` says whether a run is in memory, open or just ended; of any other the journal knows whether it still exists. */
+  constructor(journal: Pick<Journal, "findIdempotent">, isHeld: (runId: RunId) => boolean) {
     this.#journal = journal;
+    this.#isHeld = isHeld;
   }
 
-  /** Brings a key into memory, if the journal has it. */
+  /** Brings a key into memory if the journal has it, and forgets it if retention has deleted its run. */
   async load(namespace: string, key: string): Promise<void> {
     const name = nameOf(namespace, key);
-    if (this.#known.has(name)) return;
+    const known = this.#known.get(name);
+    if (known !== undefined && this.#isHeld(known.runId)) return;
     const stored = await this.#journal.findIdempotent(namespace, key);
-    if (stored !== undefined && !this.#known.has(name)) this.#keep(name, stored);
+    // An equal request may have started a run meanwhile; what it noted is newer than the journal's answer.
+    if (this.#known.get(name) !== known) return;
+    if (stored !== undefined) this.#keep(name, stored);
+    else this.#known.delete(name);
   }
 
   /** Whether this key has started a run. */
