@@ -28,9 +28,13 @@ export class FinishedRuns {
   add(run: RunState): void {
     this.#kept.set(run.id, run);
     this.#tasks += run.tasks.length;
+    if (this.#kept.size > RUNS_KEPT_MAX || this.#tasks > TASKS_KEPT_MAX) this.#forgetOldest(run);
+  }
+
+  #forgetOldest(newest: RunState): void {
     for (const [id, oldest] of this.#kept) {
-      if (this.#kept.size <= RUNS_KEPT_MAX && this.#tasks <= TASKS_KEPT_MAX) return;
-      if (id === run.id) return;
+      const isEnough = this.#kept.size <= RUNS_KEPT_MAX && this.#tasks <= TASKS_KEPT_MAX;
+      if (isEnough || id === newest.id) return;
       this.#kept.delete(id);
       this.#tasks -= oldest.tasks.length;
     }

@@ -82,6 +82,7 @@ export class Shard {
   readonly #runs = new Map<RunId, RunState>();
   readonly #lastSnapshot = new WeakMap<RunState, number>();
   readonly #storedDefinitions = new Set<string>();
+  #lastAppend: Promise<void> = Promise.resolve();
   #inFlight = 0;
   #scheduled = false;
   #starting = true;
@@ -281,7 +282,6 @@ export class Shard {
     }
     return this.#lastAppend;
   }
-  #lastAppend: Promise<void> = Promise.resolve();
 
   #decideBatch(): Batch {
     const batch = newBatch(Math.floor(this.#deps.host.now()));
