@@ -26,9 +26,8 @@ export interface BenchDaemon {
 export async function startDaemon(environment: Record<string, string> = {}): Promise<BenchDaemon> {
   const directory = await mkdtemp(join(tmpdir(), "goclaw-bench-"));
   const child = spawn(
-    process.execPath,
+    join(ROOT, "bin/goclaw"),
     [
-      join(ROOT, "src/main.ts"),
       "serve",
       "--listen",
       "127.0.0.1:0",

@@ -24,6 +24,7 @@ import type { Host } from "../ports/host.ts";
 import type { ErrorFunnel } from "./errors.ts";
 import { Gate, turn } from "./gate.ts";
 import { Outbox } from "./outbox.ts";
+import { isPlain } from "./plain-submission.ts";
 import type { CallHeaders, Submissions } from "./submission.ts";
 import { validateMessage } from "./validation.ts";
 import { writeOutput } from "./wire-payload.ts";
@@ -145,7 +146,7 @@ class BulkStream {
   }
 
   async #start(numbered: NumberedSubmission, onEnd: (end: EndedRun) => void): Promise<StartedRun> {
-    validateMessage(NumberedSubmissionSchema, numbered);
+    if (!isPlain(numbered)) validateMessage(NumberedSubmissionSchema, numbered);
     const { run } = numbered;
     if (run === undefined) return refuse(NO_RUN);
     const request = this.#deps.submissions.ofSubmission(run, this.#headers);
