@@ -38,11 +38,11 @@ import type {
 import { Definitions } from "./definitions.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { FinishedRuns } from "./finished.ts";
-import { Helm } from "./helm.ts";
 import { fingerprintText, IdempotencyKeys } from "./idempotency.ts";
 import { ENGINE_LIMITS, type EngineLimits, LimitGuard } from "./limits.ts";
 import { Reader } from "./reader.ts";
 import { recoverRuns } from "./recovery.ts";
+import { RunControl } from "./run-control.ts";
 import { Shard, type ShardListener, type ShardOptions } from "./shard.ts";
 import { countEvent } from "./tally.ts";
 import { type Alarm, Timers } from "./timers.ts";
@@ -84,7 +84,7 @@ export class Engine implements EngineApi, ShardListener {
   readonly #finished: FinishedRuns;
   readonly #keys: IdempotencyKeys;
   readonly #reader: Reader;
-  readonly #helm: Helm;
+  readonly #control: RunControl;
   readonly #endListeners = new Map<RunId, ((end: EndedRun) => void)[]>();
   #phase: Phase = "new";
 
@@ -129,7 +129,13 @@ export class Engine implements EngineApi, ShardListener {
     });
     const { hub } = deps;
     this.#reader = new Reader({ host, journal, hub, shard: this.#shard, finished: this.#finished });
-    this.#helm = new Helm({ host, lanes, guard, shard: this.#shard, finished: this.#finished });
+    this.#control = new RunControl({
+      host,
+      lanes,
+      guard,
+      shard: this.#shard,
+      finished: this.#finished,
+    });
     metrics.gauge("goclaw_runs_open", () => [{ labels: {}, value: this.#shard.runs.size }]);
     metrics.gauge("goclaw_tasks_pending", () => [{ labels: {}, value: this.#shard.openTasks }]);
     metrics.gauge("goclaw_mailbox_depth", () => [{ labels: {}, value: this.#shard.mailboxDepth }]);
@@ -291,11 +297,11 @@ export class Engine implements EngineApi, ShardListener {
   }
 
   cancelRun(runId: RunId, options: { reason: string; graceMs?: Millis }): Promise<void> {
-    return this.#helm.cancelRun(runId, options);
+    return this.#control.cancelRun(runId, options);
   }
 
   signal(request: SendSignal): Promise<readonly SignalAnswer[]> {
-    return this.#helm.signal(request);
+    return this.#control.signal(request);
   }
 
   /** Waits no longer than the longest timer, whatever was asked. */

@@ -21,7 +21,7 @@ interface Deps {
   readonly finished: FinishedRuns;
 }
 
-export class Helm {
+export class RunControl {
   readonly #deps: Deps;
 
   constructor(deps: Deps) {
