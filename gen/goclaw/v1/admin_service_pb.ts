@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file goclaw/v1/admin_service.proto.
  */
 export const file_goclaw_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1nb2NsYXcvdjEvYWRtaW5fc2VydmljZS5wcm90bxIJZ29jbGF3LnYxIqECCgRMYW5lEgwKBG5hbWUYASABKAkSIQoEa2luZBgCIAEoDjITLmdvY2xhdy52MS5MYW5lS2luZBITCgtjb25jdXJyZW5jeRgDIAEoDRIQCghjYXBhY2l0eRgEIAEoDRIQCghvdmVyZmxvdxgFIAEoCRIMCgRyYXRlGAYgASgJEg4KBnBhdXNlZBgHIAEoCBIQCghvY2N1cGllZBgIIAEoDRIOCgZxdWV1ZWQYCSABKA0SDwoHYmxvY2tlZBgKIAEoDRIwCgxvbGRlc3Rfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCG9wZW5zX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCISChBMaXN0TGFuZXNSZXF1ZXN0IjMKEUxpc3RMYW5lc1Jlc3BvbnNlEh4KBWxhbmVzGAEgAygLMg8uZ29jbGF3LnYxLkxhbmUitgEKEUNoYW5nZUxhbmVSZXF1ZXN0EhgKBG5hbWUYASABKAlCCrpIB3IFEAEogAESEwoGcGF1c2VkGAIgASgISACIAQESJQoLY29uY3VycmVuY3kYAyABKA1CC7pICCoGGMCEPSgBSAGIAQESIwoIY2FwYWNpdHkYBCABKA1CDLpICSoHGICt4gQoAUgCiAEBQgkKB19wYXVzZWRCDgoMX2NvbmN1cnJlbmN5QgsKCV9jYXBhY2l0eSIzChJDaGFuZ2VMYW5lUmVzcG9uc2USHQoEbGFuZRgBIAEoCzIPLmdvY2xhdy52MS5MYW5lIsABCgVBZ2VudBIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEQoJdHJhbnNwb3J0GAMgASgJEg4KBnNvdXJjZRgEIAEoCRIsCgxpbnB1dF9zY2hlbWEYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSDAoEY29zdBgGIAEoDRIPCgd0aW1lb3V0GAcgASgJEhgKC2V4cGVjdGVkX21zGAggASgBSACIAQFCDgoMX2V4cGVjdGVkX21zIhMKEUxpc3RBZ2VudHNSZXF1ZXN0IjYKEkxpc3RBZ2VudHNSZXNwb25zZRIgCgZhZ2VudHMYASADKAsyEC5nb2NsYXcudjEuQWdlbnQifAoKRGVmaW5pdGlvbhIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEgwKBGhhc2gYBCABKAkSLgoKcmVnaXN0ZXJlZBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAifQoZUmVnaXN0ZXJEZWZpbml0aW9uUmVxdWVzdBItCgRzcGVjGAEgASgLMhcuZ29jbGF3LnYxLldvcmtmbG93U3BlY0IGukgDyAEBEjEKCW5hbWVzcGFjZRgCIAEoCUIeukgbchkyF15bQS1aYS16MC05Xy4tXXswLDEyOH0kIkcKGlJlZ2lzdGVyRGVmaW5pdGlvblJlc3BvbnNlEikKCmRlZmluaXRpb24YASABKAsyFS5nb2NsYXcudjEuRGVmaW5pdGlvbiJLChZMaXN0RGVmaW5pdGlvbnNSZXF1ZXN0EjEKCW5hbWVzcGFjZRgBIAEoCUIeukgbchkyF15bQS1aYS16MC05Xy4tXXswLDEyOH0kIkUKF0xpc3REZWZpbml0aW9uc1Jlc3BvbnNlEioKC2RlZmluaXRpb25zGAEgAygLMhUuZ29jbGF3LnYxLkRlZmluaXRpb24iYwoUR2V0RGVmaW5pdGlvblJlcXVlc3QSGAoEbmFtZRgBIAEoCUIKukgHcgUQASiBAhIxCgluYW1lc3BhY2UYAiABKAlCHrpIG3IZMhdeW0EtWmEtejAtOV8uLV17MCwxMjh9JCJpChVHZXREZWZpbml0aW9uUmVzcG9uc2USKQoKZGVmaW5pdGlvbhgBIAEoCzIVLmdvY2xhdy52MS5EZWZpbml0aW9uEiUKBHNwZWMYAiABKAsyFy5nb2NsYXcudjEuV29ya2Zsb3dTcGVjIigKDERyYWluUmVxdWVzdBIYCgd0aW1lb3V0GAEgASgJQge6SARyAihAIg8KDURyYWluUmVzcG9uc2UiEAoOR2V0SW5mb1JlcXVlc3QipgEKD0dldEluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEhQKDG5vZGVfdmVyc2lvbhgCIAEoCRINCgVzdG9yZRgDIAEoCRIrCgdzdGFydGVkGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVyZWFkeRgFIAEoCBIOCgZyZWFzb24YBiABKAkSEQoJb3Blbl9ydW5zGAcgASgEKmcKCExhbmVLaW5kEhkKFUxBTkVfS0lORF9VTlNQRUNJRklFRBAAEhQKEExBTkVfS0lORF9HTE9CQUwQARITCg9MQU5FX0tJTkRfTkFNRUQQAhIVChFMQU5FX0tJTkRfU0VTU0lPThADMvsECgxBZG1pblNlcnZpY2USRgoJTGlzdExhbmVzEhsuZ29jbGF3LnYxLkxpc3RMYW5lc1JlcXVlc3QaHC5nb2NsYXcudjEuTGlzdExhbmVzUmVzcG9uc2USSQoKQ2hhbmdlTGFuZRIcLmdvY2xhdy52MS5DaGFuZ2VMYW5lUmVxdWVzdBodLmdvY2xhdy52MS5DaGFuZ2VMYW5lUmVzcG9uc2USSQoKTGlzdEFnZW50cxIcLmdvY2xhdy52MS5MaXN0QWdlbnRzUmVxdWVzdBodLmdvY2xhdy52MS5MaXN0QWdlbnRzUmVzcG9uc2USYQoSUmVnaXN0ZXJEZWZpbml0aW9uEiQuZ29jbGF3LnYxLlJlZ2lzdGVyRGVmaW5pdGlvblJlcXVlc3QaJS5nb2NsYXcudjEuUmVnaXN0ZXJEZWZpbml0aW9uUmVzcG9uc2USWAoPTGlzdERlZmluaXRpb25zEiEuZ29jbGF3LnYxLkxpc3REZWZpbml0aW9uc1JlcXVlc3QaIi5nb2NsYXcudjEuTGlzdERlZmluaXRpb25zUmVzcG9uc2USUgoNR2V0RGVmaW5pdGlvbhIfLmdvY2xhdy52MS5HZXREZWZpbml0aW9uUmVxdWVzdBogLmdvY2xhdy52MS5HZXREZWZpbml0aW9uUmVzcG9uc2USOgoFRHJhaW4SFy5nb2NsYXcudjEuRHJhaW5SZXF1ZXN0GhguZ29jbGF3LnYxLkRyYWluUmVzcG9uc2USQAoHR2V0SW5mbxIZLmdvY2xhdy52MS5HZXRJbmZvUmVxdWVzdBoaLmdvY2xhdy52MS5HZXRJbmZvUmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_goclaw_v1_workflow, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("Ch1nb2NsYXcvdjEvYWRtaW5fc2VydmljZS5wcm90bxIJZ29jbGF3LnYxIqECCgRMYW5lEgwKBG5hbWUYASABKAkSIQoEa2luZBgCIAEoDjITLmdvY2xhdy52MS5MYW5lS2luZBITCgtjb25jdXJyZW5jeRgDIAEoDRIQCghjYXBhY2l0eRgEIAEoDRIQCghvdmVyZmxvdxgFIAEoCRIMCgRyYXRlGAYgASgJEg4KBnBhdXNlZBgHIAEoCBIQCghvY2N1cGllZBgIIAEoDRIOCgZxdWV1ZWQYCSABKA0SDwoHYmxvY2tlZBgKIAEoDRIwCgxvbGRlc3Rfc2luY2UYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCG9wZW5zX2F0GAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCISChBMaXN0TGFuZXNSZXF1ZXN0IjMKEUxpc3RMYW5lc1Jlc3BvbnNlEh4KBWxhbmVzGAEgAygLMg8uZ29jbGF3LnYxLkxhbmUitgEKEUNoYW5nZUxhbmVSZXF1ZXN0EhgKBG5hbWUYASABKAlCCrpIB3IFEAEogAESEwoGcGF1c2VkGAIgASgISACIAQESJQoLY29uY3VycmVuY3kYAyABKA1CC7pICCoGGMCEPSgBSAGIAQESIwoIY2FwYWNpdHkYBCABKA1CDLpICSoHGICt4gQoAUgCiAEBQgkKB19wYXVzZWRCDgoMX2NvbmN1cnJlbmN5QgsKCV9jYXBhY2l0eSIzChJDaGFuZ2VMYW5lUmVzcG9uc2USHQoEbGFuZRgBIAEoCzIPLmdvY2xhdy52MS5MYW5lIsABCgVBZ2VudBIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEQoJdHJhbnNwb3J0GAMgASgJEg4KBnNvdXJjZRgEIAEoCRIsCgxpbnB1dF9zY2hlbWEYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSDAoEY29zdBgGIAEoDRIPCgd0aW1lb3V0GAcgASgJEhgKC2V4cGVjdGVkX21zGAggASgBSACIAQFCDgoMX2V4cGVjdGVkX21zIhMKEUxpc3RBZ2VudHNSZXF1ZXN0IloKEkxpc3RBZ2VudHNSZXNwb25zZRIgCgZhZ2VudHMYASADKAsyEC5nb2NsYXcudjEuQWdlbnQSIgoHd29ya2VycxgCIAMoCzIRLmdvY2xhdy52MS5Xb3JrZXIinwQKBldvcmtlchITCgtpbnN0YW5jZV9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEiUKBXN0YXRlGAMgASgOMhYuZ29jbGF3LnYxLldvcmtlclN0YXRlEg8KB3N1cmZhY2UYBCABKAkSLQoGbGFiZWxzGAUgAygLMh0uZ29jbGF3LnYxLldvcmtlci5MYWJlbHNFbnRyeRIqCgZhZ2VudHMYBiADKAsyGi5nb2NsYXcudjEuV29ya2VyQWdlbnRJbmZvEjEKCGNhcGFjaXR5GAcgAygLMh8uZ29jbGF3LnYxLldvcmtlci5DYXBhY2l0eUVudHJ5EisKBXRha2VuGAggAygLMhwuZ29jbGF3LnYxLldvcmtlci5UYWtlbkVudHJ5EhEKCWluX2ZsaWdodBgJIAEoDRItCgljb25uZWN0ZWQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2xhc3RfYW5zd2VyGAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi8KDUNhcGFjaXR5RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgNOgI4ARosCgpUYWtlbkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDToCOAEiMAoPV29ya2VyQWdlbnRJbmZvEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCSJ8CgpEZWZpbml0aW9uEhEKCW5hbWVzcGFjZRgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3ZlcnNpb24YAyABKAkSDAoEaGFzaBgEIAEoCRIuCgpyZWdpc3RlcmVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ9ChlSZWdpc3RlckRlZmluaXRpb25SZXF1ZXN0Ei0KBHNwZWMYASABKAsyFy5nb2NsYXcudjEuV29ya2Zsb3dTcGVjQga6SAPIAQESMQoJbmFtZXNwYWNlGAIgASgJQh66SBtyGTIXXltBLVphLXowLTlfLi1dezAsMTI4fSQiRwoaUmVnaXN0ZXJEZWZpbml0aW9uUmVzcG9uc2USKQoKZGVmaW5pdGlvbhgBIAEoCzIVLmdvY2xhdy52MS5EZWZpbml0aW9uIksKFkxpc3REZWZpbml0aW9uc1JlcXVlc3QSMQoJbmFtZXNwYWNlGAEgASgJQh66SBtyGTIXXltBLVphLXowLTlfLi1dezAsMTI4fSQiRQoXTGlzdERlZmluaXRpb25zUmVzcG9uc2USKgoLZGVmaW5pdGlvbnMYASADKAsyFS5nb2NsYXcudjEuRGVmaW5pdGlvbiJjChRHZXREZWZpbml0aW9uUmVxdWVzdBIYCgRuYW1lGAEgASgJQgq6SAdyBRABKIECEjEKCW5hbWVzcGFjZRgCIAEoCUIeukgbchkyF15bQS1aYS16MC05Xy4tXXswLDEyOH0kImkKFUdldERlZmluaXRpb25SZXNwb25zZRIpCgpkZWZpbml0aW9uGAEgASgLMhUuZ29jbGF3LnYxLkRlZmluaXRpb24SJQoEc3BlYxgCIAEoCzIXLmdvY2xhdy52MS5Xb3JrZmxvd1NwZWMiKAoMRHJhaW5SZXF1ZXN0EhgKB3RpbWVvdXQYASABKAlCB7pIBHICKEAiDwoNRHJhaW5SZXNwb25zZSIQCg5HZXRJbmZvUmVxdWVzdCKmAQoPR2V0SW5mb1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSFAoMbm9kZV92ZXJzaW9uGAIgASgJEg0KBXN0b3JlGAMgASgJEisKB3N0YXJ0ZWQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXJlYWR5GAUgASgIEg4KBnJlYXNvbhgGIAEoCRIRCglvcGVuX3J1bnMYByABKAQqZwoITGFuZUtpbmQSGQoVTEFORV9LSU5EX1VOU1BFQ0lGSUVEEAASFAoQTEFORV9LSU5EX0dMT0JBTBABEhMKD0xBTkVfS0lORF9OQU1FRBACEhUKEUxBTkVfS0lORF9TRVNTSU9OEAMqjgEKC1dvcmtlclN0YXRlEhwKGFdPUktFUl9TVEFURV9VTlNQRUNJRklFRBAAEhYKEldPUktFUl9TVEFURV9SRUFEWRABEhcKE1dPUktFUl9TVEFURV9TSUxFTlQQAhIZChVXT1JLRVJfU1RBVEVfRFJBSU5JTkcQAxIVChFXT1JLRVJfU1RBVEVfQVdBWRAEMvsECgxBZG1pblNlcnZpY2USRgoJTGlzdExhbmVzEhsuZ29jbGF3LnYxLkxpc3RMYW5lc1JlcXVlc3QaHC5nb2NsYXcudjEuTGlzdExhbmVzUmVzcG9uc2USSQoKQ2hhbmdlTGFuZRIcLmdvY2xhdy52MS5DaGFuZ2VMYW5lUmVxdWVzdBodLmdvY2xhdy52MS5DaGFuZ2VMYW5lUmVzcG9uc2USSQoKTGlzdEFnZW50cxIcLmdvY2xhdy52MS5MaXN0QWdlbnRzUmVxdWVzdBodLmdvY2xhdy52MS5MaXN0QWdlbnRzUmVzcG9uc2USYQoSUmVnaXN0ZXJEZWZpbml0aW9uEiQuZ29jbGF3LnYxLlJlZ2lzdGVyRGVmaW5pdGlvblJlcXVlc3QaJS5nb2NsYXcudjEuUmVnaXN0ZXJEZWZpbml0aW9uUmVzcG9uc2USWAoPTGlzdERlZmluaXRpb25zEiEuZ29jbGF3LnYxLkxpc3REZWZpbml0aW9uc1JlcXVlc3QaIi5nb2NsYXcudjEuTGlzdERlZmluaXRpb25zUmVzcG9uc2USUgoNR2V0RGVmaW5pdGlvbhIfLmdvY2xhdy52MS5HZXREZWZpbml0aW9uUmVxdWVzdBogLmdvY2xhdy52MS5HZXREZWZpbml0aW9uUmVzcG9uc2USOgoFRHJhaW4SFy5nb2NsYXcudjEuRHJhaW5SZXF1ZXN0GhguZ29jbGF3LnYxLkRyYWluUmVzcG9uc2USQAoHR2V0SW5mbxIZLmdvY2xhdy52MS5HZXRJbmZvUmVxdWVzdBoaLmdvY2xhdy52MS5HZXRJbmZvUmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_goclaw_v1_workflow, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message goclaw.v1.Lane
@@ -189,7 +189,7 @@ export type Agent = Message<"goclaw.v1.Agent"> & {
   version: string;
 
   /**
-   * `plugin`, `command`, `function` or `builtin`.
+   * `plugin`, `command`, `function`, `builtin` or `worker`.
    *
    * @generated from field: string transport = 3;
    */
@@ -251,6 +251,13 @@ export type ListAgentsResponse = Message<"goclaw.v1.ListAgentsResponse"> & {
    * @generated from field: repeated goclaw.v1.Agent agents = 1;
    */
   agents: Agent[];
+
+  /**
+   * Who is connected, or was a moment ago and still holds leases.
+   *
+   * @generated from field: repeated goclaw.v1.Worker workers = 2;
+   */
+  workers: Worker[];
 };
 
 /**
@@ -259,6 +266,105 @@ export type ListAgentsResponse = Message<"goclaw.v1.ListAgentsResponse"> & {
  */
 export const ListAgentsResponseSchema: GenMessage<ListAgentsResponse> = /*@__PURE__*/
   messageDesc(file_goclaw_v1_admin_service, 7);
+
+/**
+ * A process that runs attempts outside the daemon.
+ *
+ * @generated from message goclaw.v1.Worker
+ */
+export type Worker = Message<"goclaw.v1.Worker"> & {
+  /**
+   * @generated from field: string instance_id = 1;
+   */
+  instanceId: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: goclaw.v1.WorkerState state = 3;
+   */
+  state: WorkerState;
+
+  /**
+   * `session` or `poll`.
+   *
+   * @generated from field: string surface = 4;
+   */
+  surface: string;
+
+  /**
+   * @generated from field: map<string, string> labels = 5;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * @generated from field: repeated goclaw.v1.WorkerAgentInfo agents = 6;
+   */
+  agents: WorkerAgentInfo[];
+
+  /**
+   * Slots by class, and how many of them are taken.
+   *
+   * @generated from field: map<string, uint32> capacity = 7;
+   */
+  capacity: { [key: string]: number };
+
+  /**
+   * @generated from field: map<string, uint32> taken = 8;
+   */
+  taken: { [key: string]: number };
+
+  /**
+   * Leases it holds.
+   *
+   * @generated from field: uint32 in_flight = 9;
+   */
+  inFlight: number;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp connected = 10;
+   */
+  connected?: Timestamp | undefined;
+
+  /**
+   * When it last answered a probe or called.
+   *
+   * @generated from field: google.protobuf.Timestamp last_answer = 11;
+   */
+  lastAnswer?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message goclaw.v1.Worker.
+ * Use `create(WorkerSchema)` to create a new message.
+ */
+export const WorkerSchema: GenMessage<Worker> = /*@__PURE__*/
+  messageDesc(file_goclaw_v1_admin_service, 8);
+
+/**
+ * @generated from message goclaw.v1.WorkerAgentInfo
+ */
+export type WorkerAgentInfo = Message<"goclaw.v1.WorkerAgentInfo"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string version = 2;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message goclaw.v1.WorkerAgentInfo.
+ * Use `create(WorkerAgentInfoSchema)` to create a new message.
+ */
+export const WorkerAgentInfoSchema: GenMessage<WorkerAgentInfo> = /*@__PURE__*/
+  messageDesc(file_goclaw_v1_admin_service, 9);
 
 /**
  * @generated from message goclaw.v1.Definition
@@ -295,7 +401,7 @@ export type Definition = Message<"goclaw.v1.Definition"> & {
  * Use `create(DefinitionSchema)` to create a new message.
  */
 export const DefinitionSchema: GenMessage<Definition> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_admin_service, 8);
+  messageDesc(file_goclaw_v1_admin_service, 10);
 
 /**
  * @generated from message goclaw.v1.RegisterDefinitionRequest
@@ -317,7 +423,7 @@ export type RegisterDefinitionRequest = Message<"goclaw.v1.RegisterDefinitionReq
  * Use `create(RegisterDefinitionRequestSchema)` to create a new message.
  */
 export const RegisterDefinitionRequestSchema: GenMessage<RegisterDefinitionRequest> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_admin_service, 9);
+  messageDesc(file_goclaw_v1_admin_service, 11);
 
 /**
  * @generated from message goclaw.v1.RegisterDefinitionResponse
@@ -334,7 +440,7 @@ export type RegisterDefinitionResponse = Message<"goclaw.v1.RegisterDefinitionRe
  * Use `create(RegisterDefinitionResponseSchema)` to create a new message.
  */
 export const RegisterDefinitionResponseSchema: GenMessage<RegisterDefinitionResponse> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_admin_service, 10);
+  messageDesc(file_goclaw_v1_admin_service, 12);
 
 /**
  * @generated from message goclaw.v1.ListDefinitionsRequest
@@ -353,7 +459,7 @@ export type ListDefinitionsRequest = Message<"goclaw.v1.ListDefinitionsRequest">
  * Use `create(ListDefinitionsRequestSchema)` to create a new message.
  */
 export const ListDefinitionsRequestSchema: GenMessage<ListDefinitionsRequest> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_admin_service, 11);
+  messageDesc(file_goclaw_v1_admin_service, 13);
 
 /**
  * @generated from message goclaw.v1.ListDefinitionsResponse
@@ -370,7 +476,7 @@ export type ListDefinitionsResponse = Message<"goclaw.v1.ListDefinitionsResponse
  * Use `create(ListDefinitionsResponseSchema)` to create a new message.
  */
 export const ListDefinitionsResponseSchema: GenMessage<ListDefinitionsResponse> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_admin_service, 12);
+  messageDesc(file_goclaw_v1_admin_service, 14);
 
 /**
  * @generated from message goclaw.v1.GetDefinitionRequest
@@ -394,7 +500,7 @@ export type GetDefinitionRequest = Message<"goclaw.v1.GetDefinitionRequest"> & {
  * Use `create(GetDefinitionRequestSchema)` to create a new message.
  */
 export const GetDefinitionRequestSchema: GenMessage<GetDefinitionRequest> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_admin_service, 13);
+  messageDesc(file_goclaw_v1_admin_service, 15);
 
 /**
  * @generated from message goclaw.v1.GetDefinitionResponse
@@ -418,7 +524,7 @@ export type GetDefinitionResponse = Message<"goclaw.v1.GetDefinitionResponse"> &
  * Use `create(GetDefinitionResponseSchema)` to create a new message.
  */
 export const GetDefinitionResponseSchema: GenMessage<GetDefinitionResponse> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_admin_service, 14);
+  messageDesc(file_goclaw_v1_admin_service, 16);
 
 /**
  * @generated from message goclaw.v1.DrainRequest
@@ -437,7 +543,7 @@ export type DrainRequest = Message<"goclaw.v1.DrainRequest"> & {
  * Use `create(DrainRequestSchema)` to create a new message.
  */
 export const DrainRequestSchema: GenMessage<DrainRequest> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_admin_service, 15);
+  messageDesc(file_goclaw_v1_admin_service, 17);
 
 /**
  * @generated from message goclaw.v1.DrainResponse
@@ -450,7 +556,7 @@ export type DrainResponse = Message<"goclaw.v1.DrainResponse"> & {
  * Use `create(DrainResponseSchema)` to create a new message.
  */
 export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_admin_service, 16);
+  messageDesc(file_goclaw_v1_admin_service, 18);
 
 /**
  * @generated from message goclaw.v1.GetInfoRequest
@@ -463,7 +569,7 @@ export type GetInfoRequest = Message<"goclaw.v1.GetInfoRequest"> & {
  * Use `create(GetInfoRequestSchema)` to create a new message.
  */
 export const GetInfoRequestSchema: GenMessage<GetInfoRequest> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_admin_service, 17);
+  messageDesc(file_goclaw_v1_admin_service, 19);
 
 /**
  * @generated from message goclaw.v1.GetInfoResponse
@@ -512,7 +618,7 @@ export type GetInfoResponse = Message<"goclaw.v1.GetInfoResponse"> & {
  * Use `create(GetInfoResponseSchema)` to create a new message.
  */
 export const GetInfoResponseSchema: GenMessage<GetInfoResponse> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_admin_service, 18);
+  messageDesc(file_goclaw_v1_admin_service, 20);
 
 /**
  * @generated from enum goclaw.v1.LaneKind
@@ -549,6 +655,55 @@ export type LaneKind = (typeof LaneKind)[keyof typeof LaneKind] | UnknownEnum;
  */
 export const LaneKindSchema: GenEnum<LaneKind> = /*@__PURE__*/
   enumDesc(file_goclaw_v1_admin_service, 0);
+
+/**
+ * @generated from enum goclaw.v1.WorkerState
+ */
+export const WorkerState = {
+  /**
+   * @generated from enum value: WORKER_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Gets work.
+   *
+   * @generated from enum value: WORKER_STATE_READY = 1;
+   */
+  READY: 1,
+
+  /**
+   * Does not answer; its leases run out.
+   *
+   * @generated from enum value: WORKER_STATE_SILENT = 2;
+   */
+  SILENT: 2,
+
+  /**
+   * Asked for no more work.
+   *
+   * @generated from enum value: WORKER_STATE_DRAINING = 3;
+   */
+  DRAINING: 3,
+
+  /**
+   * Its stream is closed; its leases are kept for a moment.
+   *
+   * @generated from enum value: WORKER_STATE_AWAY = 4;
+   */
+  AWAY: 4,
+} as const;
+
+/**
+ * @generated from enum goclaw.v1.WorkerState
+ */
+export type WorkerState = (typeof WorkerState)[keyof typeof WorkerState] | UnknownEnum;
+
+/**
+ * Describes the enum goclaw.v1.WorkerState.
+ */
+export const WorkerStateSchema: GenEnum<WorkerState> = /*@__PURE__*/
+  enumDesc(file_goclaw_v1_admin_service, 1);
 
 /**
  * @generated from service goclaw.v1.AdminService
