@@ -53,7 +53,10 @@ for (const { optionalDependencies = {} } of Object.values(lock.packages)) {
   if (sibling === undefined) continue;
   for (const name of names) {
     if (platformOf("os", name).length === 0) continue;
-    lock.packages[pathOf(name)] ??= entryLike(sibling, name, optionalDependencies[name] ?? "");
+    const wanted = optionalDependencies[name] ?? "";
+    // Under a range, the version that npm chose for the sibling.
+    const version = /^\d/.test(wanted) ? wanted : (sibling.version ?? wanted);
+    lock.packages[pathOf(name)] ??= entryLike(sibling, name, version);
   }
 }
 
