@@ -13,6 +13,7 @@ import { NatsBus } from "./adapters/nats-bus.ts";
 import { type OpenedStore, openStore } from "./adapters/open-store.ts";
 import { type Log, openLog } from "./adapters/pino-logger.ts";
 import { PromMetrics } from "./adapters/prom-metrics.ts";
+import { ReserveFile } from "./adapters/reserve-file.ts";
 import { SystemHost } from "./adapters/system-host.ts";
 import type { Config } from "./config.ts";
 import type { EngineApi } from "./engine/api.ts";
@@ -181,12 +182,17 @@ interface Base {
 async function assemble(config: Config, agents: readonly Agent[], base: Base): Promise<Parts> {
   const { host, log, closers, close } = base;
   const metrics = new PromMetrics();
-  const store = await openConfiguredStore(config);
+  const store = await openConfiguredStore(config, base);
   closers.push(async () => {
     await store.store.close();
     await store.mark.close();
   });
-  const journal = new StoreJournal({ store: store.store, mark: store.mark, host });
+  const journal = new StoreJournal({
+    store: store.store,
+    mark: store.mark,
+    host,
+    onFailure: (failure) => engine.storeFailed(failure),
+  });
   const hub = new EventHub({ bufferBytes: config.limits.watcherBytes }, { journal, metrics });
   const functions = new FunctionTransport({}, { host });
   for (const agent of agents) functions.register(agent);
@@ -201,7 +207,7 @@ async function assemble(config: Config, agents: readonly Agent[], base: Base): P
   );
   const failure = Promise.withResolvers<Error>();
   const bridges: BusBridge[] = [];
-  const engine = new Engine(
+  const engine: Engine = new Engine(
     {
       limits: config.limits,
       snapshotEvery: config.snapshots.everyEvents,
@@ -292,7 +298,10 @@ function transportsOf(config: Config, { host, log }: Base): AgentTransport[] {
 }
 
 /** A store in memory is as good as a directory that nobody keeps. */
-async function openConfiguredStore(config: Config): Promise<Omit<OpenedStore, "engine">> {
+async function openConfiguredStore(
+  config: Config,
+  { log, closers }: Base,
+): Promise<Omit<OpenedStore, "engine">> {
   if (config.store === "memory") {
     const disk = new MemoryDisk();
     return {
@@ -302,7 +311,16 @@ async function openConfiguredStore(config: Config): Promise<Omit<OpenedStore, "e
       notices: [],
     };
   }
-  return openStore(config.data, { engine: config.store, version: VERSION });
+  const reserve = new ReserveFile(config.data, config.reserveBytes);
+  const { kind } = await reserve.releaseIfShort();
+  const opened = await openStore(config.data, { engine: config.store, version: VERSION });
+  closers.push(() => reserve.close());
+  if (kind !== "released") {
+    void reserve.fill().then((state) => log.debug({ ...state }, "reserve of disk space"));
+    return opened;
+  }
+  const released = `the disk is full: ${config.data} has given up its reserve; make room`;
+  return { ...opened, notices: [...opened.notices, released] };
 }
 
 function natsBus({ bus }: Config, log: Log): NatsBus {

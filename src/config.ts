@@ -40,6 +40,8 @@ export interface Config {
   readonly insecure: boolean;
   /** Data directory; unused by the `memory` store. */
   readonly data: string;
+  /** Size of the file that keeps room back in it. */
+  readonly reserveBytes: number;
   readonly store: StoreEngine;
   /** Directories of plugin agents. */
   readonly agents: readonly string[];
@@ -47,7 +49,7 @@ export interface Config {
   readonly commandAgents: readonly CommandAgentConfig[];
   readonly http: { readonly allow: readonly string[] };
   readonly lanes: LanesConfig;
-  readonly retention: RetentionRules;
+  readonly retention: RetentionRules & { readonly everyMs: Millis };
   readonly snapshots: { readonly everyEvents: number; readonly trim: boolean };
   readonly drainTimeoutMs: Millis;
   readonly bus: BusConfig;
@@ -143,8 +145,9 @@ function overflowOf(text: string): Overflow {
   return { kind: "block" };
 }
 
-function definedOnly(rules: Settings["retention"]): RetentionRules {
+function definedOnly(rules: Settings["retention"]): Config["retention"] {
   return {
+    everyMs: rules.everyMs,
     maxAgeMs: rules.maxAgeMs,
     maxCount: rules.maxCount,
     ...(rules.maxBytes === undefined ? {} : { maxBytes: rules.maxBytes }),

@@ -265,6 +265,13 @@ export const CONFIG_SCHEMA = {
       default: "goclaw-data",
       doc: "Directory of the journal; created when absent",
     },
+    reserveBytes: {
+      kind: "bytes",
+      min: 0,
+      max: TIB,
+      default: 64 * MIB,
+      doc: "Room kept back in the data directory; given up by a start on a full disk, 0 keeps none",
+    },
     store: {
       kind: "choice",
       words: ["auto", "rocksdb", "leveldb", "memory"],
@@ -362,6 +369,13 @@ export const CONFIG_SCHEMA = {
       kind: "group",
       doc: "How long finished runs are kept; whichever rule is hit first deletes",
       fields: {
+        everyMs: {
+          kind: "duration",
+          minMs: 100,
+          maxMs: DAY,
+          default: 60 * SECOND,
+          doc: "Time between two looks for what to delete",
+        },
         maxAgeMs: {
           kind: "duration",
           minMs: SECOND,

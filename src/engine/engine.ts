@@ -219,6 +219,11 @@ export class Engine implements EngineApi, ShardListener {
     this.#deps.onFailure(error);
   }
 
+  /** The journal failed, maybe while nobody was writing a commit. */
+  storeFailed(error: Error): void {
+    this.#shard.fail(error);
+  }
+
   // EngineApi
 
   async startRun(request: StartRun, onEnd?: (end: EndedRun) => void): Promise<StartedRun> {

@@ -1,5 +1,5 @@
 /**
- * Deletes ended runs beyond the retention rules, a little after start and then at intervals. What is deleted is the
+ * Deletes ended runs beyond the retention rules, some time after start and then at intervals. What is deleted is the
  * journal's matter; this only says when. It never touches an open run and a failure only costs a line in the log.
  */
 import type { Millis } from "../base/time.ts";
@@ -13,23 +13,24 @@ interface Deps {
   readonly log: Logger;
 }
 
-const INTERVAL_MS: Millis = 60_000;
+/** What is deleted, and how long after start and after each sweep the next one begins. */
+export type RetentionOptions = RetentionRules & { readonly everyMs: Millis };
 
 export class Retention {
-  readonly #rules: RetentionRules;
+  readonly #options: RetentionOptions;
   readonly #deps: Deps;
   #timer: TimerHandle | undefined;
   #sweep: Promise<void> = Promise.resolve();
   #isStopped = false;
 
-  constructor(rules: RetentionRules, deps: Deps) {
-    this.#rules = rules;
+  constructor(options: RetentionOptions, deps: Deps) {
+    this.#options = options;
     this.#deps = deps;
   }
 
   start(): void {
     if (this.#isStopped) return;
-    this.#timer = this.#deps.host.setTimer(INTERVAL_MS, () => {
+    this.#timer = this.#deps.host.setTimer(this.#options.everyMs, () => {
       this.#sweep = this.#run().finally(() => this.start());
     });
   }
@@ -44,7 +45,7 @@ export class Retention {
   async #run(): Promise<void> {
     const { host, journal, log } = this.#deps;
     try {
-      const deleted = await journal.retain(this.#rules, host.now());
+      const deleted = await journal.retain(this.#options, host.now());
       if (deleted > 0) log.info({ deleted }, "deleted ended runs beyond the retention rules");
     } catch (error) {
       log.warn({ error }, "retention failed; the next sweep tries again");

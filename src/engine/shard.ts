@@ -268,7 +268,7 @@ export class Shard {
       },
       (error: Error) => {
         this.#inFlight--;
-        this.#fail(error, batch);
+        this.fail(error, batch);
       },
     );
     if (this.#mailbox.size > 0) this.#schedule();
@@ -435,7 +435,7 @@ export class Shard {
       if (run === undefined) continue;
       if (run.sequence - (this.#lastSnapshot.get(run) ?? 0) < this.#options.snapshotEvery) continue;
       this.#lastSnapshot.set(run, run.sequence);
-      this.#compact(run).catch((error: Error) => this.#fail(error, undefined));
+      this.#compact(run).catch((error: Error) => this.fail(error));
     }
   }
 
@@ -456,7 +456,8 @@ export class Shard {
     listener.settled();
   }
 
-  #fail(error: Error, batch: Batch | undefined): void {
+  /** The store failed, maybe outside of a commit: nothing can be acknowledged any more. */
+  fail(error: Error, batch?: Batch): void {
     const failure =
       error instanceof FaultError
         ? error.fault

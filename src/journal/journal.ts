@@ -62,6 +62,8 @@ export interface JournalDeps {
   /** Without one a silently truncated tail goes unnoticed. */
   readonly mark?: Mark;
   readonly host: Pick<Host, "setTimer">;
+  /** Called once, when the first write failed: whoever does not write at the moment should know as well. */
+  readonly onFailure?: (failure: FaultError) => void;
 }
 
 /** A {@link Journal} on an ordered store. */
@@ -69,6 +71,7 @@ export class StoreJournal implements Journal {
   readonly #store: OrderedStore;
   readonly #mark: Mark | undefined;
   readonly #host: Pick<Host, "setTimer">;
+  readonly #onFailure: (failure: FaultError) => void;
   readonly #log: CommitLog;
   readonly #reader: RunReader;
   readonly #commits: CommitReader;
@@ -86,6 +89,7 @@ export class StoreJournal implements Journal {
     this.#store = deps.store;
     this.#mark = deps.mark;
     this.#host = deps.host;
+    this.#onFailure = deps.onFailure ?? (() => {});
     this.#log = new CommitLog(partition);
     this.#reader = new RunReader(deps.store);
     this.#commits = new CommitReader(deps.store, this.#reader);
@@ -93,6 +97,7 @@ export class StoreJournal implements Journal {
       store: deps.store,
       log: this.#log,
       write: (batch) => this.#write(batch),
+      deleteRange: (range) => this.#noted(this.#store.deleteRange(range)),
       settled: () => this.#last,
     });
   }
@@ -248,10 +253,7 @@ export class StoreJournal implements Journal {
   #write(batch: readonly Write[]): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     assert(this.#isRecovered, "the journal is recovered before it is written");
-    this.#last = this.#store.write(batch).catch((error: unknown) => {
-      this.#failure ??= asFailure(error);
-      throw this.#failure;
-    });
+    this.#last = this.#noted(this.#store.write(batch));
     // The caller gets the rejection too; this only keeps the shared promise from counting as unhandled.
     this.#last.catch(() => {});
     return this.#last;
@@ -299,10 +301,23 @@ export class StoreJournal implements Journal {
       return;
     this.#markTimer = this.#host.setTimer(MARK_DELAY_MS, () => {
       this.#markTimer = undefined;
-      this.#mark?.save(BigInt(this.#durable)).catch((error: unknown) => {
-        this.#failure ??= asFailure(error);
-      });
+      this.#mark?.save(BigInt(this.#durable)).catch((error: unknown) => this.#fail(error));
     });
+  }
+
+  #noted(written: Promise<void>): Promise<void> {
+    return written.catch((error: unknown) => {
+      throw this.#fail(error);
+    });
+  }
+
+  /** Remembers the first failure and tells of it; returns it. */
+  #fail(error: unknown): FaultError {
+    if (this.#failure === undefined) {
+      this.#failure = asFailure(error);
+      this.#onFailure(this.#failure);
+    }
+    return this.#failure;
   }
 }
 

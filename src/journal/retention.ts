@@ -38,10 +38,12 @@ interface Totals {
 
 /** What retention needs of the journal. */
 export interface RetentionDeps {
-  readonly store: OrderedStore;
+  readonly store: Pick<OrderedStore, "get" | "range">;
   readonly log: CommitLog;
   /** Writes durably, in call order. */
   readonly write: (batch: readonly Write[]) => Promise<void>;
+  /** Deletes durably. */
+  readonly deleteRange: (range: KeyRange) => Promise<void>;
   /** Resolves when everything appended so far is durable. */
   readonly settled: () => Promise<void>;
 }
@@ -171,7 +173,7 @@ export class Retention {
   async #trimCommits(consumed: number): Promise<void> {
     const last = Math.min(consumed, this.#deps.log.verified.commit);
     if (last < this.#commitsFrom) return;
-    await this.#deps.store.deleteRange({ from: commitKey(0), to: commitKey(last + 1) });
+    await this.#deps.deleteRange({ from: commitKey(0), to: commitKey(last + 1) });
     this.#commitsFrom = last + 1;
   }
 }

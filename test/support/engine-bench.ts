@@ -68,7 +68,11 @@ export class EngineBench {
     this.#agents = options.agents ?? ["work"];
     this.#lanesConfig = options.lanes ?? LANES;
     this.#limits = options.limits ?? {};
-    this.journal = new StoreJournal({ store: new MemoryStore(this.disk), host });
+    this.journal = new StoreJournal({
+      store: new MemoryStore(this.disk),
+      host,
+      onFailure: (failure) => this.engine.storeFailed(failure),
+    });
     const functions = new FunctionTransport({}, { host });
     for (const name of this.#agents)
       functions.register({ name, run: (input, ctx) => this.#call(name, input, ctx) });

@@ -337,4 +337,15 @@ describe("a store that fails", () => {
     const next = await bench.restart();
     expect(await next.status(runId)).toMatchObject({ run: "RUNNING" });
   });
+
+  test("a write that fails while no command is written stops everything as well", async () => {
+    const bench = await new EngineBench().start();
+    bench.disk.sync = () => Promise.reject(new Error("ENOSPC"));
+    const saved = bench.journal.saveCursor("nats", 1n).catch((error: Error) => error.message);
+    expect(await bench.wait(saved)).toContain("ENOSPC");
+    expect(bench.failures).toHaveLength(1);
+    expect(bench.engine.readiness()).toMatchObject({ ready: false, reason: "STORE_FAILED" });
+    expect((await refused(bench.run(one))).code).toBe("STORE_FAILED");
+    expect(bench.failures).toHaveLength(1);
+  });
 });
