@@ -7,7 +7,7 @@
 
 import { assert } from "../base/assert.ts";
 import { keyAfter } from "../base/bytes.ts";
-import { FaultError, fault } from "../base/fault.ts";
+import { FaultError, fault, refuse } from "../base/fault.ts";
 import type { RunId } from "../base/ids.ts";
 import type { Instant, Millis } from "../base/time.ts";
 import type { RunEvents } from "../core/run/message.ts";
@@ -43,7 +43,7 @@ import {
   rangeOf,
   snapshotKey,
 } from "./keys.ts";
-import { type ExpectedEnd, type LoadedRun, RunReader } from "./reader.ts";
+import { type ExpectedEnd, isDamage, type LoadedRun, RunReader } from "./reader.ts";
 import { damaged, readRecord } from "./record.ts";
 import { Recovery } from "./recovery.ts";
 import { Retention } from "./retention.ts";
@@ -132,12 +132,25 @@ export class StoreJournal implements Journal {
 
   async *history(runId: RunId, afterSequence: number): AsyncGenerator<RunEvents> {
     const end = await this.#endOf(runId);
-    if (end !== undefined) yield* this.#reader.history(runId, afterSequence, end.sequence);
+    if (end === undefined) return;
+    const { sequence } = end;
+    try {
+      yield* this.#reader.history(runId, afterSequence, sequence);
+    } catch (error) {
+      if (!(await this.#isForgotten(runId, error))) throw error;
+      refuse(fault("CURSOR_EXPIRED", { runId, sequence: afterSequence, oldest: sequence + 1 }));
+    }
   }
 
   async load(runId: RunId): Promise<RecoveredRun | undefined> {
     const end = await this.#endOf(runId);
-    return end && recoveredRun(runId, await this.#reader.load(runId, end));
+    if (end === undefined) return undefined;
+    try {
+      return recoveredRun(runId, await this.#reader.load(runId, end));
+    } catch (error) {
+      if (await this.#isForgotten(runId, error)) return undefined;
+      throw error;
+    }
   }
 
   async definition(hash: string): Promise<string | undefined> {
@@ -270,6 +283,11 @@ export class StoreJournal implements Journal {
     if (ended !== undefined) return { sequence: ended.sequence, link: ended };
     if (await this.#reader.hasRecords(runId)) damaged(key, "the run has records, but no end");
     return undefined;
+  }
+
+  /** Whether what looked like damage was deleted by retention while it was read: such a run is gone as a whole. */
+  async #isForgotten(runId: RunId, error: unknown): Promise<boolean> {
+    return isDamage(error) && (await this.#endOf(runId)) === undefined;
   }
 
   async #get<T>(key: Uint8Array, table: Message<T>): Promise<T | undefined> {

@@ -3,7 +3,7 @@
  * of events, large payloads, and that the history reaches as far as the indexes say. Anything else is `DATA_LOSS`
  * naming the key, and nothing past the damage is returned. Readers see at most what was durable when they began.
  */
-import { fault, refuse } from "../base/fault.ts";
+import { FaultError, fault, refuse } from "../base/fault.ts";
 import type { RunId } from "../base/ids.ts";
 import type { Event, RunEvents } from "../core/run/message.ts";
 import type { Entry, OrderedStore } from "../ports/store.ts";
@@ -62,6 +62,11 @@ export interface LoadedRun {
   readonly position: OpenRecord;
 }
 
+/** Whether reading found something missing or wrong. */
+export function isDamage(error: unknown): boolean {
+  return error instanceof FaultError && error.fault.code === "DATA_LOSS";
+}
+
 /** Reads histories from a store. */
 export class RunReader {
   readonly #store: OrderedStore;
@@ -109,7 +114,11 @@ export class RunReader {
           damaged(snapshotKey(runId), "the snapshot is missing");
         continue;
       }
-      return { snapshot, ...(await this.#eventsAfter(runId, from, end, isWhole)) };
+      try {
+        return { snapshot, ...(await this.#eventsAfter(runId, from, end, isWhole)) };
+      } catch (error) {
+        if (!(await this.#isTrimmed(runId, from.sequence, error))) throw error;
+      }
     }
   }
 
@@ -134,17 +143,31 @@ export class RunReader {
     lastSequence: number,
   ): AsyncGenerator<RunEvents> {
     if (afterSequence >= lastSequence) return;
-    const begin = await this.#beginning(runId, afterSequence);
-    for await (const page of this.records({ runId, lastSequence, ...begin })) {
-      const events = page.flatMap((record) => record.events);
-      const first = (page[0] as ReadRecord).header.firstSequence;
-      const skip = Math.max(0, afterSequence + 1 - first);
-      yield {
-        runId,
-        firstSequence: first + skip,
-        events: skip === 0 ? events : events.slice(skip),
-      };
+    let read = afterSequence;
+    try {
+      const begin = await this.#beginning(runId, afterSequence);
+      for await (const page of this.records({ runId, lastSequence, ...begin })) {
+        const events = page.flatMap((record) => record.events);
+        const first = (page[0] as ReadRecord).header.firstSequence;
+        const skip = Math.max(0, afterSequence + 1 - first);
+        read = first + events.length - 1;
+        yield {
+          runId,
+          firstSequence: first + skip,
+          events: skip === 0 ? events : events.slice(skip),
+        };
+      }
+    } catch (error) {
+      if (await this.#isTrimmed(runId, read, error)) await this.#beginning(runId, read);
+      throw error;
     }
+  }
+
+  /** Whether what looked like damage after a sequence was deleted behind a snapshot while it was read. */
+  async #isTrimmed(runId: RunId, sequence: number, error: unknown): Promise<boolean> {
+    if (!isDamage(error)) return false;
+    const trimmed = await this.trimmed(runId);
+    return trimmed !== undefined && trimmed.sequence > sequence;
   }
 
   /** Whether there is anything of a run's history. */

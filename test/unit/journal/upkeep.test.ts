@@ -1,13 +1,14 @@
 /** What keeps a journal small and its start short: snapshots, trimming, retention, notes of positions, the mark. */
 import { describe, expect, test } from "vitest";
-import { MemoryDisk } from "../../../src/adapters/memory-store.ts";
+import { MemoryDisk, MemoryStore } from "../../../src/adapters/memory-store.ts";
 import type { Event } from "../../../src/core/run/message.ts";
-import type { StoreJournal } from "../../../src/journal/journal.ts";
+import { StoreJournal } from "../../../src/journal/journal.ts";
 import { PREFIXES } from "../../../src/journal/keys.ts";
 import {
   accepted,
   commitOf,
   eventsOf,
+  ManualTimers,
   openJournal,
   progress,
   readAll,
@@ -89,6 +90,39 @@ describe("snapshots in the journal", () => {
     expect((await again.journal.load(id))?.snapshot?.sequence).toBe(sequence - 1);
   });
 
+  test("events trimmed under a reader are CURSOR_EXPIRED for it, from where it was", async () => {
+    const { journal, harness } = await withSnapshot();
+    const { id, sequence } = harness.run;
+    const reader = journal.history(id, 0);
+    const read = (await reader.next()).value?.events.length ?? 0;
+    expect(read).toBeLessThan(sequence - 1);
+    await journal.trim(id);
+    await expect(reader.next()).rejects.toMatchObject({
+      fault: { code: "CURSOR_EXPIRED", sequence: read, oldest: sequence },
+    });
+  });
+
+  test("a run whose events are trimmed while it is loaded is loaded from the newer snapshot", async () => {
+    const disk = new MemoryDisk();
+    const store = new MemoryStore(disk);
+    const journal = new StoreJournal({ store, host: new ManualTimers() });
+    await journal.recover(() => {});
+    const { run, events } = drivenRun(20);
+    for (const [at, event] of events.entries()) {
+      await journal.append(commitOf([{ runId: run.id, firstSequence: at + 1, events: [event] }]));
+    }
+    const range = store.range.bind(store);
+    store.range = async (...args) => {
+      store.range = range;
+      await journal.snapshot(run);
+      await journal.trim(run.id);
+      return range(...args);
+    };
+    const loaded = await journal.load(run.id);
+    expect(loaded?.snapshot?.sequence).toBe(run.sequence);
+    expect(loaded?.events.events).toEqual([]);
+  });
+
   test("nothing is trimmed that a consumer has not read, or without a snapshot", async () => {
     const { journal, harness } = await withSnapshot();
     await journal.append(commitOf([eventsOf(1, 1, accepted(1))]));
@@ -152,6 +186,20 @@ describe("retention", () => {
       fingerprint: "f",
     });
     expect(await journal.retain({ maxCount: 4 }, 10_000)).toBe(0);
+  });
+
+  test("a run deleted under a reader is CURSOR_EXPIRED for it, and unknown to who loads it", async () => {
+    const { journal, disk } = await openJournal();
+    await journal.append(commitOf([eventsOf(1, 1, accepted(1))]));
+    for (let at = 2; at < 400; at++)
+      await journal.append(commitOf([eventsOf(1, at, progress(`${at}`))]));
+    await journal.append(commitOf([eventsOf(1, 400, END)], [summaryAt(1)]));
+    const reader = journal.history(runIdAt(1), 0);
+    await reader.next();
+    expect(await journal.retain({ maxCount: 0 }, 0)).toBe(1);
+    await expect(reader.next()).rejects.toMatchObject({ fault: { code: "CURSOR_EXPIRED" } });
+    expect(await journal.load(runIdAt(1))).toBeUndefined();
+    expect(countOf(disk, "run")).toBe(0);
   });
 
   test("counts go on where they were when runs end in between", async () => {
