@@ -23,7 +23,7 @@ const CONNECT = ["@connectrpc/connect", "@connectrpc/connect-node", "@bufbuild/p
 /** A file's layer is its folder under src, or its name for the files directly in src; gen is a layer too. */
 export const LAYERS: Readonly<Record<string, Layer>> = {
   base: { layers: [] },
-  core: { layers: ["base"], packages: ["@bufbuild/cel", "ts-fsrs"] },
+  core: { layers: ["base"], packages: ["@bufbuild/cel", "stemmer", "ts-fsrs"] },
   ports: { layers: [], typesOf: ["base", "core"] },
   journal: SERVICE,
   lanes: SERVICE,

@@ -3,7 +3,7 @@
  * types: the texts of one session, the query, and the strengths the caller looks up. There is no clock here, so equal
  * indexes answer equal queries in the same order on every machine.
  */
-import type { Millis } from "../../base/time.ts";
+import type { Instant } from "../../base/time.ts";
 
 /** One entry as the index needs it. `id` is a ULID or any other unique text that sorts by age. */
 export interface IndexedDocument {
@@ -12,7 +12,7 @@ export interface IndexedDocument {
   readonly text: string;
   /** Entries of one task are neighbours in the order of (at, id); the empty task has no neighbours. */
   readonly taskId: string;
-  readonly at: Millis;
+  readonly at: Instant;
   readonly kind: string;
   readonly metadata: Readonly<Record<string, string>>;
   /** Out of the default scope (dormant, superseded): found only by a deep query. */
@@ -28,9 +28,9 @@ export interface EntryFilter {
   readonly kinds?: readonly string[];
   readonly taskIds?: readonly string[];
   /** Inclusive. */
-  readonly from?: Millis;
+  readonly from?: Instant;
   /** Exclusive. */
-  readonly to?: Millis;
+  readonly to?: Instant;
 }
 
 /** `semantic` knows meaning, `lexical` is a lossy copy of the words; `none` leaves BM25 alone. */
