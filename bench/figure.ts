@@ -22,6 +22,12 @@ export function median(samples: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
 }
 
+/** The sample that `share` of a non-empty list does not exceed (nearest rank). */
+export function quantile(samples: readonly number[], share: number): number {
+  const sorted = Float64Array.from(samples).sort();
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+}
+
 /** The line a figure prints. */
 export function figureLine({ bench, metric, samples, n, floor, settings }: Figure): string {
   const mid = median(samples);

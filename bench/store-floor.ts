@@ -3,8 +3,6 @@
  * again and written to a fresh directory, one synced batch per commit, two in flight as the engine has them. No
  * decisions, no encoding, no agents: the speed an engine on this store could not pass.
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MemoryStore } from "../src/adapters/memory-store.ts";
 import { openStore } from "../src/adapters/open-store.ts";
@@ -12,6 +10,7 @@ import { SystemHost } from "../src/adapters/system-host.ts";
 import { StoreJournal } from "../src/journal/journal.ts";
 import type { Write } from "../src/ports/store.ts";
 import { VERSION } from "../src/version.ts";
+import { scratchDirectory } from "./scratch.ts";
 
 const REPS = 3;
 
@@ -54,7 +53,7 @@ async function rawBatches(directory: string): Promise<Write[][]> {
 }
 
 async function writeAll(batches: readonly Write[][]): Promise<number> {
-  const directory = await mkdtemp(join(tmpdir(), "goclaw-floor-"));
+  const directory = await scratchDirectory();
   const { store, mark } = await openStore(join(directory, "data"), { version: VERSION });
   const began = performance.now();
   let previous: Promise<void> = Promise.resolve();
@@ -67,6 +66,5 @@ async function writeAll(batches: readonly Write[][]): Promise<number> {
   const took = performance.now() - began;
   await store.close();
   await mark.close();
-  await rm(directory, { recursive: true, force: true });
   return took;
 }
