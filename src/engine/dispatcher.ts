@@ -46,9 +46,9 @@ interface Deps {
 /** Progress of one attempt is journaled at most this often; the last value always arrives with the end. */
 const PROGRESS_INTERVAL_MS: Millis = 100;
 
-/** Key of an attempt, unique in this process. */
-export function attemptKey(runId: RunId, taskId: string, attempt: number): string {
-  return `${runId}/${taskId}/${attempt}`;
+/** Key of an attempt: run, task and lease, so it is never used twice. */
+export function attemptKey(runId: RunId, taskId: string, lease: number): string {
+  return `${runId}/${taskId}/${lease}`;
 }
 
 interface Flight extends AttemptRef {
@@ -97,12 +97,12 @@ export class Dispatcher implements AttemptListener {
       case "dispatch":
         return this.#dispatch(run, effect, at);
       case "stop":
-        return this.#deps.runner.stop(attemptKey(run.id, effect.task, effect.attempt), {
+        return this.#deps.runner.stop(attemptKey(run.id, effect.task, effect.lease), {
           reason: effect.reason,
           graceMs: effect.graceMs,
         });
       case "deliver":
-        return this.#deliver(run, effect.task, effect.attempt, effect.signal);
+        return this.#deliver(run, effect.task, effect.lease, effect.signal);
       case "arm":
         return this.arm(run.id, effect);
       case "disarm":
@@ -114,8 +114,8 @@ export class Dispatcher implements AttemptListener {
 
   arm(runId: RunId, effect: Extract<Effect, { type: "arm" }>): void {
     if (this.#closed) return;
-    const { timer, task, attempt, signal, dueAt } = effect;
-    this.#deps.timers.arm({ runId, timer, task, attempt, signal }, dueAt);
+    const { timer, task, lease, signal, dueAt } = effect;
+    this.#deps.timers.arm({ runId, timer, task, lease, signal }, dueAt);
   }
 
   progress(key: string, percent: number, note: string): void {
@@ -127,7 +127,7 @@ export class Dispatcher implements AttemptListener {
     this.#tell(flight, {
       type: "progress",
       task: flight.taskId,
-      attempt: flight.attempt,
+      lease: flight.lease,
       percent,
       note,
       limits: this.#deps.guard.limits,
@@ -137,7 +137,7 @@ export class Dispatcher implements AttemptListener {
   checkpoint(key: string, data: Uint8Array): void {
     const flight = this.#flights.get(key);
     if (flight === undefined) return;
-    this.#tell(flight, { type: "checkpoint", task: flight.taskId, attempt: flight.attempt, data });
+    this.#tell(flight, { type: "checkpoint", task: flight.taskId, lease: flight.lease, data });
   }
 
   beat(): void {}
@@ -156,7 +156,7 @@ export class Dispatcher implements AttemptListener {
     this.#tell(flight, {
       type: "receipt",
       task: flight.taskId,
-      attempt: flight.attempt,
+      lease: flight.lease,
       signal,
       receipt,
     });
@@ -170,7 +170,7 @@ export class Dispatcher implements AttemptListener {
       const { runId, taskId: task } = flight;
       this.#deps.guard.warnIfLarge("output", outcome.output, { runId, task });
     }
-    this.#tell(flight, { type: "report", task: flight.taskId, attempt: flight.attempt, outcome });
+    this.#tell(flight, { type: "report", task: flight.taskId, lease: flight.lease, outcome });
     this.#tellIdle();
   }
 
@@ -179,11 +179,12 @@ export class Dispatcher implements AttemptListener {
   }
 
   #dispatch(run: RunState, effect: Extract<Effect, { type: "dispatch" }>, at: Instant): void {
-    const { task: taskId, attempt, mail } = effect;
+    const { task: taskId, lease, mail } = effect;
     const task = findTask(run, taskId);
-    if (task === undefined || task.lease !== attempt) return;
-    const key = attemptKey(run.id, taskId, attempt);
-    this.#flights.set(key, { key, runId: run.id, taskId, attempt, progressAt: 0 });
+    if (task === undefined || task.lease !== lease) return;
+    const key = attemptKey(run.id, taskId, lease);
+    const { attempt } = task;
+    this.#flights.set(key, { key, runId: run.id, taskId, attempt, lease, progressAt: 0 });
     const input = this.#inputOf(run, task);
     if ("problem" in input) {
       const outcome: Outcome = {
@@ -200,7 +201,7 @@ export class Dispatcher implements AttemptListener {
         type: "arm",
         timer: "attempt_timeout",
         task: taskId,
-        attempt,
+        lease,
         dueAt: at + timeoutMs,
       });
     }
@@ -228,11 +229,11 @@ export class Dispatcher implements AttemptListener {
     return asked === undefined ? undefined : Math.min(asked, this.#deps.guard.limits.timerMs);
   }
 
-  #deliver(run: RunState, taskId: string, attempt: number, signal: string): void {
+  #deliver(run: RunState, taskId: string, lease: number, signal: string): void {
     const task = findTask(run, taskId);
     const entry = task?.mailbox?.find((e) => e.signal === signal);
-    if (task === undefined || entry === undefined || task.lease !== attempt) return;
-    this.#deps.runner.signal(attemptKey(run.id, taskId, attempt), deliveredSignal(run, entry));
+    if (task === undefined || entry === undefined || task.lease !== lease) return;
+    this.#deps.runner.signal(attemptKey(run.id, taskId, lease), deliveredSignal(run, entry));
   }
 }
 
@@ -249,7 +250,8 @@ function assignmentOf(
     key,
     runId: run.id,
     taskId: task.id,
-    attempt: task.lease,
+    attempt: task.attempt,
+    lease: task.lease,
     agent: task.node.task.agent,
     workflow: run.plan.definition.name,
     namespace: request.namespace,

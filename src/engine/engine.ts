@@ -172,12 +172,12 @@ export class Engine implements EngineApi, ShardListener {
   }
 
   #alarm(alarm: Alarm): void {
-    const { runId, timer, task, attempt, signal } = alarm;
+    const { runId, timer, task, lease, signal } = alarm;
     this.#shard.tell(runId, {
       type: "timer",
       timer,
       ...(task === undefined ? {} : { task }),
-      ...(attempt === undefined ? {} : { attempt }),
+      ...(lease === undefined ? {} : { lease }),
       ...(signal === undefined ? {} : { signal }),
     });
   }

@@ -14,7 +14,7 @@ export interface Alarm {
   readonly runId: RunId;
   readonly timer: TimerKind;
   readonly task: TaskId | undefined;
-  readonly attempt: number | undefined;
+  readonly lease: number | undefined;
   readonly signal: string | undefined;
 }
 

@@ -7,6 +7,7 @@
 import type { RunRequest } from "../core/dag/definition.ts";
 import type {
   CollectMode,
+  Deed,
   Event,
   Idempotency,
   Receipt,
@@ -21,6 +22,7 @@ import {
   map,
   message,
   nested,
+  nestedList,
   optional,
   payload,
   payloads,
@@ -119,6 +121,8 @@ export const SIGNAL_CONTENT = union<SignalContent, "kind">(
   },
 );
 
+export const DEED = message<Deed>({ name: text(1), value: payload(2) });
+
 /** goclaw.journal.v1.Event */
 export const EVENT = union<Event, "type", "at">(
   "type",
@@ -148,7 +152,16 @@ export const EVENT = union<Event, "type", "at">(
     run_failed: [6, { reason: reason(1), message: text(2), task: optional(text(3)) }],
     run_cancelled: [7, { message: text(1) }],
     task_scheduled: [8, { task: text(1), lane: text(2), redirectedFrom: optional(text(3)) }],
-    task_started: [9, { task: text(1), attempt: uint(2), note: optional(text(3)) }],
+    task_started: [
+      9,
+      {
+        task: text(1),
+        attempt: uint(2),
+        note: optional(text(3)),
+        lease: optional(uint(4)),
+        worker: optional(text(5)),
+      },
+    ],
     task_progress: [10, { task: text(1), attempt: uint(2), percent: double(3), note: text(4) }],
     task_checkpointed: [11, { task: text(1), attempt: uint(2), data: bytes(3) }],
     task_completed: [12, { task: text(1), attempt: uint(2), output: optional(payload(3)) }],
@@ -200,5 +213,7 @@ export const EVENT = union<Event, "type", "at">(
       24,
       { task: text(1), signal: text(2), finished: texts(3), missing: texts(4) },
     ],
+    task_returned: [25, { task: text(1), attempt: uint(2) }],
+    task_deeds: [26, { task: text(1), attempt: uint(2), deeds: nestedList(3, DEED) }],
   },
 );

@@ -15,6 +15,7 @@ import type {
 } from "../core/run/state.ts";
 import type { Reason, RunStatus, TaskStatus } from "../core/run/status.ts";
 import {
+  DEED,
   IDEMPOTENCY,
   REASON_NUMBERS,
   RECEIPT_NUMBERS,
@@ -112,6 +113,9 @@ const TASK = message<TaskRecord>({
   replacedInput: optional(payload(21)),
   stopping: optional(text(22)),
   mailbox: optional(nested(23, message<Mailbox>({ entries: nestedList(1, MAILBOX_ENTRY) }))),
+  fence: uint(24),
+  worker: optional(text(25)),
+  deeds: nestedList(26, DEED),
 });
 
 const ENDING = message<RunEnding>({

@@ -16,6 +16,8 @@ export interface AttemptRef {
   readonly runId: RunId;
   readonly taskId: TaskId;
   readonly attempt: number;
+  /** Number of its lease: grows with every start of the task, also when the attempt's number does not. */
+  readonly lease: number;
 }
 
 /** A signal as an agent sees it. A collect carries its results. */

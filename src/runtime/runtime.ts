@@ -283,7 +283,7 @@ export class Runtime {
       const message = "the agent gave no sign of life within its heartbeat timeout";
       return { kind: "lost", reason: "HEARTBEAT_LOST", message };
     }
-    if (outcome.kind === "stopped") return outcome;
+    if (outcome.kind === "stopped" || outcome.kind === "returned") return outcome;
     const message = cut(outcome.message, TEXT_MAX.message);
     if (outcome.kind === "lost" || outcome.retryAfterMs === undefined)
       return { ...outcome, message };

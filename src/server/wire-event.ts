@@ -44,6 +44,8 @@ const TYPE: Readonly<Record<EventType, TaskEventType>> = {
   task_resumed: TaskEventType.TASK_RESUMED,
   task_stopping: TaskEventType.TASK_STOPPING,
   lease_ended: TaskEventType.LEASE_ENDED,
+  task_returned: TaskEventType.TASK_RETURNED,
+  task_deeds: TaskEventType.TASK_DEEDS,
   signal_accepted: TaskEventType.SIGNAL_ACCEPTED,
   signal_receipt: TaskEventType.SIGNAL_RECEIPT,
   signal_collected: TaskEventType.SIGNAL_COLLECTED,
@@ -52,6 +54,7 @@ const TYPE: Readonly<Record<EventType, TaskEventType>> = {
 const TASK_STATE: Partial<Readonly<Record<EventType, TaskState>>> = {
   task_scheduled: TaskState.SCHEDULED,
   task_started: TaskState.RUNNING,
+  task_returned: TaskState.SCHEDULED,
   task_completed: TaskState.COMPLETED,
   task_retrying: TaskState.RETRYING,
   task_failed: TaskState.FAILED,
@@ -128,6 +131,10 @@ function addFacts(shown: TaskEvent, event: Event): void {
       return;
     case "task_started":
       shown.message = event.note ?? "";
+      shown.worker = event.worker ?? "";
+      return;
+    case "task_deeds":
+      shown.message = event.deeds.map(({ name }) => name).join(", ");
       return;
     case "task_progress":
       shown.percent = event.percent;
@@ -175,6 +182,7 @@ function addFacts(shown: TaskEvent, event: Event): void {
     case "run_cancelled":
     case "task_checkpointed":
     case "task_resumed":
+    case "task_returned":
     case "lease_ended":
       return;
     default:

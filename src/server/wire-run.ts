@@ -99,6 +99,7 @@ export function taskStatus(
     message: task.message,
     attempt: task.attempt,
     lane: task.lane,
+    worker: task.worker ?? "",
     percent: task.percent,
     note: task.note,
     deps: [...task.node.task.deps],

@@ -63,8 +63,8 @@ function move(harness: RunHarness, task: TaskState, action: number): void {
     harness.do({ type: "timer", timer: "retry_due", task: task.id });
   } else if (attempt === 0) return;
   else if (action < 10) {
-    harness.do({ type: "progress", task: task.id, attempt, percent: action, note: "on it" });
-    harness.do({ type: "checkpoint", task: task.id, attempt, data: Uint8Array.of(action) });
+    harness.do({ type: "progress", task: task.id, lease: attempt, percent: action, note: "on it" });
+    harness.do({ type: "checkpoint", task: task.id, lease: attempt, data: Uint8Array.of(action) });
   } else if (action < 16) failed(harness, task.id);
   else harness.report(task.id, { kind: "success", output: jsonPayload(["a", "b"]) });
 }

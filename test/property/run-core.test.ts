@@ -125,18 +125,19 @@ class Walk {
     const dice = draw.random();
     if (this.run.status === "PENDING" && dice < 0.8) this.do({ type: "begin", at });
     else if (dice < 0.35) this.do({ type: "start", at, task });
-    else if (dice < 0.65) this.do({ type: "report", at, task, attempt, outcome: this.#outcome() });
+    else if (dice < 0.65)
+      this.do({ type: "report", at, task, lease: attempt, outcome: this.#outcome() });
     else if (dice < 0.7)
-      this.do({ type: "progress", at, task, attempt, percent: 5, note: "", limits });
+      this.do({ type: "progress", at, task, lease: attempt, percent: 5, note: "", limits });
     else if (dice < 0.73) {
-      this.do({ type: "checkpoint", at, task, attempt, data: new Uint8Array([1]) });
+      this.do({ type: "checkpoint", at, task, lease: attempt, data: new Uint8Array([1]) });
     } else if (dice < 0.83) {
       const signal = `s${draw.upTo(20)}`;
       const content = this.#content();
       this.do({ type: "signal", at, task, signal, content, limits });
     } else if (dice < 0.86) {
       const receipt = draw.one(["delivered", "admitted"] as const);
-      this.do({ type: "receipt", at, task, attempt, signal: `s${draw.upTo(20)}`, receipt });
+      this.do({ type: "receipt", at, task, lease: attempt, signal: `s${draw.upTo(20)}`, receipt });
     } else if (dice < 0.95) this.#timer(known, attempt);
     else if (dice < 0.97) this.do({ type: "drop", at, task, lane: "io" });
     else if (dice < 0.99) this.do({ type: "recover", at });
@@ -156,7 +157,7 @@ class Walk {
     }
     if (timer === "retry_due") this.at = Math.max(this.at, task.dueAt);
     const signal = `s${this.#draw.upTo(20)}`;
-    this.do({ type: "timer", at: this.at, timer, task: task.id, attempt, signal });
+    this.do({ type: "timer", at: this.at, timer, task: task.id, lease: attempt, signal });
   }
 
   #outcome(): Outcome {
@@ -197,7 +198,7 @@ class Walk {
     for (const task of this.run.tasks) {
       if (task.lease === 0) continue;
       const { id, lease: attempt } = task;
-      this.do({ type: "report", at, task: id, attempt, outcome: { kind: "stopped" } });
+      this.do({ type: "report", at, task: id, lease: attempt, outcome: { kind: "stopped" } });
     }
   }
 }

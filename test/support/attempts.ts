@@ -99,6 +99,7 @@ export function assignment(
     runId: "01JD0000000000000000000000" as RunId,
     taskId: "task",
     attempt: 1,
+    lease: 1,
     agent,
     workflow: "workflow",
     namespace: "default",

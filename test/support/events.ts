@@ -112,7 +112,19 @@ const FIELDS: { readonly [T in EventType]: readonly [required: Fields, optional:
   run_failed: [{ reason: anyReason, message: anyText }, { task: anyText }],
   run_cancelled: [{ message: anyText }, {}],
   task_scheduled: [{ task: anyText, lane: anyText }, { redirectedFrom: anyText }],
-  task_started: [{ task: anyText, attempt: anyCount }, { note: anyText }],
+  task_started: [
+    { task: anyText, attempt: anyCount },
+    { note: anyText, lease: anyCount, worker: anyText },
+  ],
+  task_returned: [{ task: anyText, attempt: anyCount }, {}],
+  task_deeds: [
+    {
+      task: anyText,
+      attempt: anyCount,
+      deeds: fc.array(record({ name: anyText, value: payload }), { maxLength: 3 }),
+    },
+    {},
+  ],
   task_progress: [{ task: anyText, attempt: anyCount, percent: anyNumber, note: anyText }, {}],
   task_checkpointed: [{ task: anyText, attempt: anyCount, data: anyBytes }, {}],
   task_completed: [{ task: anyText, attempt: anyCount }, { output: payload }],

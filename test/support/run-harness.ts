@@ -121,7 +121,7 @@ export class RunHarness {
 
   /** Reports the end of the attempt that holds the lease. */
   report(id: string, outcome: Outcome): this {
-    this.do({ type: "report", task: id, attempt: this.task(id).lease, outcome });
+    this.do({ type: "report", task: id, lease: this.task(id).lease, outcome });
     return this;
   }
 

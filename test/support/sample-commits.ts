@@ -77,6 +77,9 @@ export const SAMPLE_EVENTS: readonly Event[] = [
   { type: "task_resumed", at, task },
   { type: "task_stopping", at, task, attempt: 1, signal: "s-1", graceMs: 250 },
   { type: "lease_ended", at, task, attempt: 1 },
+  { type: "task_started", at, task, attempt: 2, lease: 3, worker: "w-1" },
+  { type: "task_returned", at, task, attempt: 2 },
+  { type: "task_deeds", at, task, attempt: 2, deeds: [{ name: "mail", value: text }] },
   {
     type: "signal_accepted",
     at,

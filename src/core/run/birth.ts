@@ -5,9 +5,12 @@
 import { instanceId, type RunId } from "../../base/ids.ts";
 import type { Payload } from "../../base/payload.ts";
 import type { Plan, PlanNode } from "../dag/plan.ts";
-import type { Event } from "./message.ts";
+import type { Deed, Event } from "./message.ts";
 import type { Agenda, RunState, TaskState } from "./state.ts";
 import { weigh } from "./weight.ts";
+
+/** Shared by all tasks that have none. */
+export const NO_DEEDS: readonly Deed[] = [];
 
 /** The run that a `run_accepted` event brings to life. */
 export function newRun(
@@ -71,6 +74,8 @@ export function newTask(
     readyAt: 0,
     startedAt: 0,
     lease: 0,
+    fence: 0,
+    worker: undefined,
     dueAt: 0,
     lane: "",
     output: undefined,
@@ -81,6 +86,7 @@ export function newTask(
     group: undefined,
     item,
     checkpoint: undefined,
+    deeds: NO_DEEDS,
     replacedInput: undefined,
     stopping: undefined,
     mailbox: undefined,

@@ -122,7 +122,7 @@ function interruptEvents(
   content: Extract<SignalCommand["content"], { kind: "interrupt" }>,
 ): Event[] {
   if (task.status === "RUNNING") {
-    const { lease: attempt } = task;
+    const { attempt } = task;
     return [
       { type: "task_stopping", at, task: task.id, attempt, signal, graceMs: content.graceMs },
       receiptEvent(task, at, signal, "delivered"),
@@ -152,7 +152,7 @@ function receiptEvent(
   receipt: Exclude<Receipt, "accepted">,
   reason = "",
 ): Event {
-  const attempt = task.status === "RUNNING" ? task.lease : 0;
+  const attempt = task.status === "RUNNING" ? task.attempt : 0;
   return { type: "signal_receipt", at, task: task.id, signal, receipt, attempt, reason };
 }
 
@@ -162,7 +162,7 @@ export function decideReceipt(
   command: Extract<Command, { type: "receipt" }>,
 ): readonly Event[] {
   const entry = task.mailbox?.find((e) => e.signal === command.signal);
-  const isCurrent = task.lease !== 0 && task.lease === command.attempt;
+  const isCurrent = task.lease !== 0 && task.lease === command.lease;
   if (entry === undefined || !isCurrent || isTerminalTask(task.status)) return [];
   if (!isUnadmitted(entry) || entry.receipt === command.receipt) return [];
   return [receiptEvent(task, command.at, command.signal, command.receipt)];

@@ -54,8 +54,8 @@ export function decide(run: RunState, command: RunCommand): Decision {
       return decideCancel(run, command);
     case "recover":
       return run.tasks
-        .filter((task) => task.lease !== 0)
-        .flatMap((task) => lostToRestart(run, task, command.at));
+        .filter((task) => task.lease !== 0 && task.worker === undefined)
+        .flatMap((task) => lostUncounted(run, task, command.at, RESTARTED));
     case "timer":
       return decideTimer(run, command);
     default: {
@@ -78,16 +78,16 @@ function decideTask(run: RunState, task: TaskState, command: TaskCommand): Decis
   switch (command.type) {
     case "start":
       return task.status === "SCHEDULED" && task.lease === 0 && run.ending === undefined
-        ? [started(task, at)]
+        ? [started(task, at, command.worker)]
         : NOTHING;
     case "drop":
       return task.status === "SCHEDULED" || task.status === "PENDING"
         ? [failed(task, at, "DROPPED", `lane "${command.lane}" is full`)]
         : NOTHING;
     case "report":
-      return decideReport(run, task, command.attempt, command.outcome, at);
+      return decideReport(run, task, command.lease, command.outcome, at);
     case "progress":
-      return isCurrent(task, command.attempt) && hasRoomForNews(run, command.limits)
+      return isCurrent(task, command.lease) && hasRoomForNews(run, command.limits)
         ? [
             {
               type: "task_progress",
@@ -100,7 +100,7 @@ function decideTask(run: RunState, task: TaskState, command: TaskCommand): Decis
           ]
         : NOTHING;
     case "checkpoint":
-      return isCurrent(task, command.attempt)
+      return isCurrent(task, command.lease)
         ? [
             {
               type: "task_checkpointed",
@@ -111,6 +111,12 @@ function decideTask(run: RunState, task: TaskState, command: TaskCommand): Decis
             },
           ]
         : NOTHING;
+    case "deeds": {
+      const { id, attempt } = task;
+      return isCurrent(task, command.lease)
+        ? [{ type: "task_deeds", at, task: id, attempt, deeds: command.deeds }]
+        : NOTHING;
+    }
     case "signal":
       return decideSignal(run, task, command);
     case "receipt":
@@ -120,14 +126,23 @@ function decideTask(run: RunState, task: TaskState, command: TaskCommand): Decis
   }
 }
 
-function started(task: TaskState, at: number): Event {
-  const event: Event = { type: "task_started", at, task: task.id, attempt: task.attempt + 1 };
+function started(task: TaskState, at: number, worker: string | undefined): Event {
+  const attempt = task.attempt + 1;
+  const lease = task.fence + 1;
+  const event: Event = {
+    type: "task_started",
+    at,
+    task: task.id,
+    attempt,
+    ...(lease === attempt ? {} : { lease }),
+    ...(worker === undefined ? {} : { worker }),
+  };
   return task.node.task.memory?.retrieve === undefined ? event : { ...event, note: MEMORY_NOTE };
 }
 
-/** Whether `attempt` is the one that runs now; everything else is a voice from the past. */
-function isCurrent(task: TaskState, attempt: number): boolean {
-  return task.status === "RUNNING" && task.lease === attempt;
+/** Whether `lease` is the one that runs now; everything else is a voice from the past. */
+function isCurrent(task: TaskState, lease: number): boolean {
+  return task.status === "RUNNING" && task.lease === lease;
 }
 
 function failed(task: TaskState, at: number, reason: Reason, message: string): Event {
@@ -154,11 +169,12 @@ function decideCancel(run: RunState, command: Extract<Command, { type: "cancel" 
 function decideReport(
   run: RunState,
   task: TaskState,
-  attempt: number,
+  lease: number,
   outcome: Outcome,
   at: number,
 ): Decision {
-  if (task.lease === 0 || task.lease !== attempt) return NOTHING;
+  if (task.lease === 0 || task.lease !== lease) return NOTHING;
+  const { attempt } = task;
   if (task.status !== "RUNNING") return [{ type: "lease_ended", at, task: task.id, attempt }];
   const interrupt = interruptOf(task);
   const isReplaced = interrupt?.replaceWith !== undefined && run.ending === undefined;
@@ -167,6 +183,14 @@ function decideReport(
   }
   if (outcome.kind === "success") {
     return [{ type: "task_completed", at, task: task.id, attempt, output: outcome.output }];
+  }
+  if (outcome.kind === "returned") {
+    return run.ending === undefined
+      ? [{ type: "task_returned", at, task: task.id, attempt }]
+      : lostUncounted(run, task, at, NOT_TAKEN_UP);
+  }
+  if (outcome.kind === "lost" && outcome.counted === false) {
+    return lostUncounted(run, task, at, outcome.message);
   }
   const failure = failureOf(outcome);
   return [afterFailure(run, task, at, failure.reason, failure.message, failure)];
@@ -235,15 +259,22 @@ function afterFailure(
   };
 }
 
-/** The process that ran this attempt is gone: nothing the task did wrong, so it does not count. */
-function lostToRestart(run: RunState, task: TaskState, at: number): readonly Event[] {
+const RESTARTED = "the daemon restarted while the attempt ran";
+const NOT_TAKEN_UP = "no worker took the attempt up";
+
+/** Nothing the task did wrong ended this attempt, so it does not count. */
+function lostUncounted(
+  run: RunState,
+  task: TaskState,
+  at: number,
+  message: string,
+): readonly Event[] {
   const { id, attempt } = task;
   if (task.status !== "RUNNING") {
-    return [{ type: "lease_ended", at, task: id, attempt: task.lease }];
+    return [{ type: "lease_ended", at, task: id, attempt }];
   }
   const interrupt = interruptOf(task);
   if (interrupt !== undefined) return interrupted(run, task, at, interrupt);
-  const message = "the daemon restarted while the attempt ran";
   // The run waits only for what runs: nothing of it starts again.
   if (run.ending !== undefined) return [failed(task, at, "WORKER_LOST", message)];
   return [
@@ -281,7 +312,7 @@ function decideTimer(run: RunState, command: Extract<Command, { type: "timer" }>
   const interrupt = interruptOf(task);
   switch (command.timer) {
     case "attempt_timeout":
-      if (command.attempt === undefined || !isCurrent(task, command.attempt)) return NOTHING;
+      if (command.lease === undefined || !isCurrent(task, command.lease)) return NOTHING;
       if (interrupt !== undefined) {
         return interrupted(run, task, at, interrupt, { stopGraceMs: STOP_GRACE_MS });
       }

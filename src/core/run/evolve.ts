@@ -6,8 +6,8 @@
 import { assert, BugError, present, unreachable } from "../../base/assert.ts";
 import type { Instant } from "../../base/time.ts";
 import { isUnsuccessful } from "./binding.ts";
-import { addInstances } from "./birth.ts";
-import type { Event } from "./message.ts";
+import { addInstances, NO_DEEDS } from "./birth.ts";
+import type { Deed, Event } from "./message.ts";
 import { findTask, type MailboxEntry, type RunState, type TaskState } from "./state.ts";
 import { isTerminalTask, type RunStatus } from "./status.ts";
 import { MOVE_OF_EVENT, nextStatus } from "./task-machine.ts";
@@ -80,13 +80,21 @@ function evolveTask(
       return;
     case "task_started":
       task.attempt = event.attempt;
-      task.lease = event.attempt;
+      task.fence = event.lease ?? event.attempt;
+      task.lease = task.fence;
+      task.worker = event.worker;
       task.startedAt = event.at;
       task.reason = undefined;
       task.message = "";
       task.percent = 0;
       task.note = "";
       run.leases++;
+      return;
+    case "task_returned":
+      task.attempt = event.attempt - 1;
+      return returnLease(run, task, undefined);
+    case "task_deeds":
+      task.deeds = withDeeds(task.deeds, event.deeds);
       return;
     case "task_progress":
       task.percent = event.percent;
@@ -123,7 +131,7 @@ function evolveTask(
       task.note = event.note;
       return returnLease(run, task, undefined);
     case "task_resumed":
-      task.lease = task.attempt;
+      task.lease = ++task.fence;
       run.leases++;
       return;
     case "task_stopping":
@@ -145,6 +153,13 @@ function evolveTask(
     default:
       return unreachable(event);
   }
+}
+
+/** The latest deed of a name takes the place of an earlier one. */
+function withDeeds(known: readonly Deed[], added: readonly Deed[]): readonly Deed[] {
+  const byName = new Map(known.map((deed) => [deed.name, deed]));
+  for (const deed of added) byName.set(deed.name, deed);
+  return [...byName.values()];
 }
 
 function openGroup(run: RunState, parent: TaskState, at: Instant): void {
@@ -172,6 +187,7 @@ function close(run: RunState, task: TaskState, at: Instant): void {
   run.open--;
   task.stopping = undefined;
   task.checkpoint = undefined;
+  task.deeds = NO_DEEDS;
   if (task.mailbox?.some(isUnadmitted)) run.agenda.expiring.push(task.index);
   const { agenda } = run;
   if (isUnsuccessful(task) && task.node.task.onError.kind === "fail") agenda.fatal ??= task;

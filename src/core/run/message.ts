@@ -1,7 +1,8 @@
 /**
  * The engine's whole language on one page. A command asks, `decide` answers with events, events are journaled, and
  * effects leave after the commit. Commands and events are plain immutable data; every instant, id and seed in them was
- * minted at the edge. Events name tasks by id, so a journal can be read without its definition.
+ * minted at the edge. Events name tasks by id, so a journal can be read without its definition. Commands and effects name
+ * attempts by their lease: a number that only grows per task, so that whoever holds an older one is told apart.
  */
 import type { RunId, TaskId } from "../../base/ids.ts";
 import type { Payload } from "../../base/payload.ts";
@@ -24,9 +25,19 @@ export type Outcome =
       readonly kind: "lost";
       readonly reason: "WORKER_LOST" | "HEARTBEAT_LOST";
       readonly message: string;
+      /** Whether it uses up one of the policy's attempts. Default true; not when the engine or an operator ended it. */
+      readonly counted?: boolean;
     }
+  /** Nobody took it up: the same attempt is to be started again, under another lease. */
+  | { readonly kind: "returned" }
   /** Answered a stop request without a result. */
   | { readonly kind: "stopped" };
+
+/** Something an attempt did that must not be done twice; the latest of a name counts. Later attempts are told. */
+export interface Deed {
+  readonly name: string;
+  readonly value: Payload;
+}
 
 export const RECEIPTS = [
   "accepted",
@@ -82,22 +93,27 @@ export type Command =
     }
   /** The session's turn has come. */
   | { readonly type: "begin"; readonly at: Instant }
-  /** All lanes granted a slot. */
-  | { readonly type: "start"; readonly at: Instant; readonly task: TaskId }
+  /** All lanes granted a slot; `worker` is the instance that will run it, if one of its workers will. */
+  | {
+      readonly type: "start";
+      readonly at: Instant;
+      readonly task: TaskId;
+      readonly worker?: string;
+    }
   /** The lane overflowed and gives this queued task up. */
   | { readonly type: "drop"; readonly at: Instant; readonly task: TaskId; readonly lane: string }
   | {
       readonly type: "report";
       readonly at: Instant;
       readonly task: TaskId;
-      readonly attempt: number;
+      readonly lease: number;
       readonly outcome: Outcome;
     }
   | {
       readonly type: "progress";
       readonly at: Instant;
       readonly task: TaskId;
-      readonly attempt: number;
+      readonly lease: number;
       readonly percent: number;
       readonly note: string;
       readonly limits: RunLimits;
@@ -106,15 +122,23 @@ export type Command =
       readonly type: "checkpoint";
       readonly at: Instant;
       readonly task: TaskId;
-      readonly attempt: number;
+      readonly lease: number;
       readonly data: Uint8Array;
+    }
+  /** The attempt has done something in the world that later ones must know of. */
+  | {
+      readonly type: "deeds";
+      readonly at: Instant;
+      readonly task: TaskId;
+      readonly lease: number;
+      readonly deeds: readonly Deed[];
     }
   | {
       readonly type: "timer";
       readonly at: Instant;
       readonly timer: TimerKind;
       readonly task?: TaskId;
-      readonly attempt?: number;
+      readonly lease?: number;
       readonly signal?: string;
     }
   | {
@@ -136,11 +160,11 @@ export type Command =
       readonly type: "receipt";
       readonly at: Instant;
       readonly task: TaskId;
-      readonly attempt: number;
+      readonly lease: number;
       readonly signal: string;
       readonly receipt: "delivered" | "admitted";
     }
-  /** After a restart: every lease whose agent died with the process is lost. */
+  /** After a restart: every lease whose agent died with the process is lost; workers keep theirs. */
   | { readonly type: "recover"; readonly at: Instant };
 
 /** A client's promise that equal keys mean equal requests. */
@@ -197,6 +221,24 @@ export type Event =
       readonly attempt: number;
       /** What a person should know about the start. */
       readonly note?: string;
+      /** Number of the lease; absent when it is the attempt's own. */
+      readonly lease?: number;
+      /** Instance of the worker that runs it; absent for the daemon's own agents. */
+      readonly worker?: string;
+    }
+  /** Nobody took the attempt up in time: it waits in its lane again, with the number that it had. */
+  | {
+      readonly type: "task_returned";
+      readonly at: Instant;
+      readonly task: TaskId;
+      readonly attempt: number;
+    }
+  | {
+      readonly type: "task_deeds";
+      readonly at: Instant;
+      readonly task: TaskId;
+      readonly attempt: number;
+      readonly deeds: readonly Deed[];
     }
   | {
       readonly type: "task_progress";
@@ -327,21 +369,21 @@ export type Effect =
   | {
       readonly type: "dispatch";
       readonly task: TaskId;
-      readonly attempt: number;
+      readonly lease: number;
       /** What the agent should find in its mailbox at start, in order; later signals are delivered by themselves. */
       readonly mail: readonly string[];
     }
   | {
       readonly type: "stop";
       readonly task: TaskId;
-      readonly attempt: number;
+      readonly lease: number;
       readonly reason: Reason;
       readonly graceMs: Millis;
     }
   | {
       readonly type: "deliver";
       readonly task: TaskId;
-      readonly attempt: number;
+      readonly lease: number;
       readonly signal: string;
     }
   | {
@@ -349,7 +391,7 @@ export type Effect =
       readonly timer: TimerKind;
       readonly dueAt: Instant;
       readonly task?: TaskId;
-      readonly attempt?: number;
+      readonly lease?: number;
       readonly signal?: string;
     }
   /** Timers of this task (or of the whole run, when absent) are void. */

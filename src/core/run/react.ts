@@ -21,15 +21,10 @@ export function react(run: RunState, event: Event): readonly Effect[] {
       return [{ type: "disarm" }];
     case "task_scheduled":
       return taskDeadline(find(run, event.task));
-    case "task_started":
-      return [
-        {
-          type: "dispatch",
-          task: event.task,
-          attempt: event.attempt,
-          mail: mailOf(find(run, event.task)),
-        },
-      ];
+    case "task_started": {
+      const task = find(run, event.task);
+      return [{ type: "dispatch", task: event.task, lease: task.fence, mail: mailOf(task) }];
+    }
     case "task_retrying": {
       const due: Effect = { type: "arm", timer: "retry_due", task: event.task, dueAt: event.dueAt };
       return event.stopGraceMs === undefined
@@ -41,6 +36,8 @@ export function react(run: RunState, event: Event): readonly Effect[] {
       return event.stopGraceMs === undefined
         ? [{ type: "disarm", task: event.task }]
         : [{ type: "disarm", task: event.task }, ...stop(run, event, event.stopGraceMs)];
+    case "task_returned":
+      return taskDeadline(find(run, event.task));
     case "task_completed":
     case "task_skipped":
       return [{ type: "disarm", task: event.task }];
@@ -49,7 +46,7 @@ export function react(run: RunState, event: Event): readonly Effect[] {
         {
           type: "stop",
           task: event.task,
-          attempt: event.attempt,
+          lease: find(run, event.task).lease,
           reason: "INTERRUPTED",
           graceMs: event.graceMs,
         },
@@ -65,6 +62,7 @@ export function react(run: RunState, event: Event): readonly Effect[] {
     case "run_started":
     case "run_ending":
     case "task_progress":
+    case "task_deeds":
     case "task_checkpointed":
     case "task_expanded":
     case "task_waiting":
@@ -138,13 +136,13 @@ function stop(
   event: Extract<Event, { type: "task_retrying" | "task_failed" | "task_cancelled" }>,
   graceMs: number,
 ): readonly Effect[] {
-  const { lease: attempt } = find(run, event.task);
-  return [{ type: "stop", task: event.task, attempt, reason: event.reason, graceMs }];
+  const { lease } = find(run, event.task);
+  return [{ type: "stop", task: event.task, lease, reason: event.reason, graceMs }];
 }
 
 function deliver(run: RunState, id: string, signal: string): readonly Effect[] {
   const task = find(run, id);
   return task.status === "RUNNING"
-    ? [{ type: "deliver", task: id, attempt: task.lease, signal }]
+    ? [{ type: "deliver", task: id, lease: task.lease, signal }]
     : NOTHING;
 }

@@ -21,7 +21,7 @@ export interface Failure {
 }
 
 /** Judges an outcome that is not a success. */
-export function failureOf(outcome: Exclude<Outcome, { kind: "success" }>): Failure {
+export function failureOf(outcome: Exclude<Outcome, { kind: "success" | "returned" }>): Failure {
   switch (outcome.kind) {
     case "failure": {
       const retryable = outcome.failure === "retryable" || outcome.failure === "throttled";

@@ -8,7 +8,7 @@ import type { Payload } from "../../base/payload.ts";
 import type { Instant, Millis } from "../../base/time.ts";
 import type { RunRequest } from "../dag/definition.ts";
 import type { Plan, PlanNode } from "../dag/plan.ts";
-import type { Idempotency, Receipt, SignalContent } from "./message.ts";
+import type { Deed, Idempotency, Receipt, SignalContent } from "./message.ts";
 import type { Reason, RunStatus, TaskStatus } from "./status.ts";
 
 /** A signal in a task's mailbox, kept until the task ends. */
@@ -51,8 +51,12 @@ export interface TaskState {
   readyAt: Instant;
   /** When the latest attempt started; 0 = never. */
   startedAt: Instant;
-  /** Attempt that holds a lease (a slot), 0 = none. May outlive RUNNING while a stopped agent answers. */
+  /** Lease that is out (and its slot taken), 0 = none. May outlive RUNNING while a stopped agent answers. */
   lease: number;
+  /** The latest lease given, 0 = none. Ahead of `attempt` when attempts came back that nobody took up. */
+  fence: number;
+  /** Instance of the worker that got the latest lease; undefined for the daemon's own agents. */
+  worker: string | undefined;
   /** When a RETRYING task is due. */
   dueAt: Instant;
   /** The lane it is or was in; empty before the first. */
@@ -66,6 +70,8 @@ export interface TaskState {
   group: TaskGroup | undefined;
   item: Payload | undefined;
   checkpoint: Uint8Array | undefined;
+  /** What its attempts did that must not be done twice, by name. */
+  deeds: readonly Deed[];
   /** Set by an interrupt that replaces the input. */
   replacedInput: Payload | undefined;
   /** Id of the interrupt that asked the running attempt to stop. */

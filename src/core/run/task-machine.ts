@@ -10,6 +10,7 @@ import type { TaskStatus } from "./status.ts";
 export type TaskMove =
   | "schedule"
   | "start"
+  | "return"
   | "complete"
   | "retry"
   | "fail"
@@ -32,6 +33,7 @@ export const TASK_TABLE: Readonly<
   },
   SCHEDULED: { start: "RUNNING", fail: "FAILED", cancel: "CANCELLED", skip: "SKIPPED" },
   RUNNING: {
+    return: "SCHEDULED",
     complete: "COMPLETED",
     retry: "RETRYING",
     fail: "FAILED",
@@ -50,6 +52,7 @@ export const TASK_TABLE: Readonly<
 export const MOVE_OF_EVENT: Partial<Readonly<Record<EventType, TaskMove>>> = {
   task_scheduled: "schedule",
   task_started: "start",
+  task_returned: "return",
   task_completed: "complete",
   task_retrying: "retry",
   task_failed: "fail",

@@ -132,7 +132,7 @@ test("a report or receipt of attempt 0 means nothing to a task that has not star
   const harness = new RunHarness({ name: "one", tasks: [{ id: "a", agent: "work" }] });
   const content = { kind: "steer", payload: { json: "1" }, text: "" } as const;
   harness.do({ type: "signal", task: "a", signal: "s1", content });
-  const stale = { task: "a", attempt: 0 } as const;
+  const stale = { task: "a", lease: 0 } as const;
   expect(harness.do({ ...stale, type: "report", outcome: { kind: "stopped" } })).toEqual([]);
   const receipt = { type: "receipt", signal: "s1", receipt: "admitted" } as const;
   expect(harness.do({ ...stale, ...receipt })).toEqual([]);

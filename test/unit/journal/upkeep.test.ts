@@ -29,7 +29,7 @@ function drivenRun(turns: number): RunHarness {
   const harness = new RunHarness({ name: "flow", tasks: [{ id: "a", agent: "x" }] });
   harness.start("a");
   for (let n = 0; n < turns; n++) {
-    harness.do({ type: "progress", task: "a", attempt: 1, percent: n, note: `n${n}` });
+    harness.do({ type: "progress", task: "a", lease: 1, percent: n, note: `n${n}` });
   }
   return harness;
 }
@@ -48,7 +48,7 @@ describe("snapshots in the journal", () => {
       await journal.append(commitOf([{ runId: run.id, firstSequence: next++, events: [event] }]));
     }
     await journal.snapshot(run);
-    harness.do({ type: "progress", task: "a", attempt: 1, percent: 99, note: "after" });
+    harness.do({ type: "progress", task: "a", lease: 1, percent: 99, note: "after" });
     const last = harness.events.at(-1) as Event;
     await journal.append(commitOf([{ runId: run.id, firstSequence: next, events: [last] }]));
     return { journal, disk, harness };
@@ -136,7 +136,7 @@ describe("snapshots in the journal", () => {
   test("the snapshot of a run with events that are not appended is a bug, of an ended run nothing", async () => {
     const { journal, harness, disk } = await withSnapshot();
     const { run } = harness;
-    harness.do({ type: "progress", task: "a", attempt: 1, percent: 1, note: "unknown" });
+    harness.do({ type: "progress", task: "a", lease: 1, percent: 1, note: "unknown" });
     await expect(journal.snapshot(run)).rejects.toThrow(/not appended/);
     const before = countOf(disk, "snapshot");
     await journal.snapshot({ ...run, id: runIdAt(77) });

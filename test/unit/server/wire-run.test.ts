@@ -79,7 +79,7 @@ describe("a run on the wire", () => {
     expect(status.due).toBeDefined();
     expect(status.waitingFor).toBe("backs off after attempt 1");
     harness.at = harness.task("a").dueAt;
-    harness.do({ type: "timer", timer: "retry_due", task: "a", attempt: 1 });
+    harness.do({ type: "timer", timer: "retry_due", task: "a", lease: 1 });
     harness.start("a");
     const running = taskStatus(harness.task("a"));
     expect(running.due).toBeUndefined();

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file goclaw/journal/v1/journal.proto.
  */
 export const file_goclaw_journal_v1_journal: GenFile = /*@__PURE__*/
-  fileDesc("Ch9nb2NsYXcvam91cm5hbC92MS9qb3VybmFsLnByb3RvEhFnb2NsYXcuam91cm5hbC52MSI1CglSdW5SZWNvcmQSKAoGZXZlbnRzGAEgAygLMhguZ29jbGF3LmpvdXJuYWwudjEuRXZlbnQiyQoKBUV2ZW50EgoKAmF0GAEgASgBEjYKDHJ1bl9hY2NlcHRlZBgCIAEoCzIeLmdvY2xhdy5qb3VybmFsLnYxLlJ1bkFjY2VwdGVkSAASNAoLcnVuX3N0YXJ0ZWQYAyABKAsyHS5nb2NsYXcuam91cm5hbC52MS5SdW5TdGFydGVkSAASOAoNcnVuX2NvbXBsZXRlZBgEIAEoCzIfLmdvY2xhdy5qb3VybmFsLnYxLlJ1bkNvbXBsZXRlZEgAEjIKCnJ1bl9lbmRpbmcYBSABKAsyHC5nb2NsYXcuam91cm5hbC52MS5SdW5FbmRpbmdIABIyCgpydW5fZmFpbGVkGAYgASgLMhwuZ29jbGF3LmpvdXJuYWwudjEuUnVuRmFpbGVkSAASOAoNcnVuX2NhbmNlbGxlZBgHIAEoCzIfLmdvY2xhdy5qb3VybmFsLnYxLlJ1bkNhbmNlbGxlZEgAEjoKDnRhc2tfc2NoZWR1bGVkGAggASgLMiAuZ29jbGF3LmpvdXJuYWwudjEuVGFza1NjaGVkdWxlZEgAEjYKDHRhc2tfc3RhcnRlZBgJIAEoCzIeLmdvY2xhdy5qb3VybmFsLnYxLlRhc2tTdGFydGVkSAASOAoNdGFza19wcm9ncmVzcxgKIAEoCzIfLmdvY2xhdy5qb3VybmFsLnYxLlRhc2tQcm9ncmVzc0gAEkAKEXRhc2tfY2hlY2twb2ludGVkGAsgASgLMiMuZ29jbGF3LmpvdXJuYWwudjEuVGFza0NoZWNrcG9pbnRlZEgAEjoKDnRhc2tfY29tcGxldGVkGAwgASgLMiAuZ29jbGF3LmpvdXJuYWwudjEuVGFza0NvbXBsZXRlZEgAEjgKDXRhc2tfcmV0cnlpbmcYDSABKAsyHy5nb2NsYXcuam91cm5hbC52MS5UYXNrUmV0cnlpbmdIABI0Cgt0YXNrX2ZhaWxlZBgOIAEoCzIdLmdvY2xhdy5qb3VybmFsLnYxLlRhc2tGYWlsZWRIABI6Cg50YXNrX2NhbmNlbGxlZBgPIAEoCzIgLmdvY2xhdy5qb3VybmFsLnYxLlRhc2tDYW5jZWxsZWRIABI2Cgx0YXNrX3NraXBwZWQYECABKAsyHi5nb2NsYXcuam91cm5hbC52MS5UYXNrU2tpcHBlZEgAEjgKDXRhc2tfZXhwYW5kZWQYESABKAsyHy5nb2NsYXcuam91cm5hbC52MS5UYXNrRXhwYW5kZWRIABI2Cgx0YXNrX3dhaXRpbmcYEiABKAsyHi5nb2NsYXcuam91cm5hbC52MS5UYXNrV2FpdGluZ0gAEjYKDHRhc2tfcmVzdW1lZBgTIAEoCzIeLmdvY2xhdy5qb3VybmFsLnYxLlRhc2tSZXN1bWVkSAASOAoNdGFza19zdG9wcGluZxgUIAEoCzIfLmdvY2xhdy5qb3VybmFsLnYxLlRhc2tTdG9wcGluZ0gAEjQKC2xlYXNlX2VuZGVkGBUgASgLMh0uZ29jbGF3LmpvdXJuYWwudjEuTGVhc2VFbmRlZEgAEjwKD3NpZ25hbF9hY2NlcHRlZBgWIAEoCzIhLmdvY2xhdy5qb3VybmFsLnYxLlNpZ25hbEFjY2VwdGVkSAASOgoOc2lnbmFsX3JlY2VpcHQYFyABKAsyIC5nb2NsYXcuam91cm5hbC52MS5TaWduYWxSZWNlaXB0SAASPgoQc2lnbmFsX2NvbGxlY3RlZBgYIAEoCzIiLmdvY2xhdy5qb3VybmFsLnYxLlNpZ25hbENvbGxlY3RlZEgAQgYKBHR5cGUicQoHUGF5bG9hZBISCgptZWRpYV90eXBlGAMgASgJEg4KBGpzb24YASABKAlIABIOCgRkYXRhGAIgASgMSAASJwoEYmxvYhgEIAEoCzIXLmdvY2xhdy5qb3VybmFsLnYxLkJsb2JIAEIJCgdjb250ZW50Ij4KBEJsb2ISDQoFaW5kZXgYASABKAQSCwoDY3JjGAIgASgHEgwKBHNpemUYAyABKAQSDAoEanNvbhgEIAEoCCIvCgtJZGVtcG90ZW5jeRILCgNrZXkYASABKAkSEwoLZmluZ2VycHJpbnQYAiABKAkiqgIKClJ1blJlcXVlc3QSKQoFaW5wdXQYASABKAsyGi5nb2NsYXcuam91cm5hbC52MS5QYXlsb2FkEhEKCW5hbWVzcGFjZRgCIAEoCRIXCgpzZXNzaW9uX2lkGAMgASgJSACIAQESEAoIcHJpb3JpdHkYBCABKBESGAoLZGVhZGxpbmVfbXMYBSABKAFIAYgBARI5CgZsYWJlbHMYBiADKAsyKS5nb2NsYXcuam91cm5hbC52MS5SdW5SZXF1ZXN0LkxhYmVsc0VudHJ5EhAKCHRyYWNlX2lkGAcgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDQoLX3Nlc3Npb25faWRCDgoMX2RlYWRsaW5lX21zIqQBCg1TaWduYWxDb250ZW50EikKBXN0ZWVyGAEgASgLMhguZ29jbGF3LmpvdXJuYWwudjEuU3RlZXJIABIxCglpbnRlcnJ1cHQYAiABKAsyHC5nb2NsYXcuam91cm5hbC52MS5JbnRlcnJ1cHRIABItCgdjb2xsZWN0GAMgASgLMhouZ29jbGF3LmpvdXJuYWwudjEuQ29sbGVjdEgAQgYKBGtpbmQiQgoFU3RlZXISKwoHcGF5bG9hZBgBIAEoCzIaLmdvY2xhdy5qb3VybmFsLnYxLlBheWxvYWQSDAoEdGV4dBgCIAEoCSJ1CglJbnRlcnJ1cHQSDgoGcmVhc29uGAEgASgJEhAKCGdyYWNlX21zGAIgASgBEjUKDHJlcGxhY2Vfd2l0aBgDIAEoCzIaLmdvY2xhdy5qb3VybmFsLnYxLlBheWxvYWRIAIgBAUIPCg1fcmVwbGFjZV93aXRoInAKB0NvbGxlY3QSDQoFdGFza3MYASADKAkSLAoEbW9kZRgCIAEoCzIeLmdvY2xhdy5qb3VybmFsLnYxLkNvbGxlY3RNb2RlEhgKC2RlYWRsaW5lX21zGAMgASgBSACIAQFCDgoMX2RlYWRsaW5lX21zIqUBCgtDb2xsZWN0TW9kZRIsCgNhbGwYASABKAsyHS5nb2NsYXcuam91cm5hbC52MS5Db2xsZWN0QWxsSAASLAoDYW55GAIgASgLMh0uZ29jbGF3LmpvdXJuYWwudjEuQ29sbGVjdEFueUgAEjIKBnF1b3J1bRgDIAEoCzIgLmdvY2xhdy5qb3VybmFsLnYxLkNvbGxlY3RRdW9ydW1IAEIGCgRraW5kIgwKCkNvbGxlY3RBbGwiDAoKQ29sbGVjdEFueSIeCg1Db2xsZWN0UXVvcnVtEg0KBWNvdW50GAEgASgEIqkBCgtSdW5BY2NlcHRlZBISCgpkZWZpbml0aW9uGAEgASgJEgwKBG5hbWUYAiABKAkSLgoHcmVxdWVzdBgDIAEoCzIdLmdvY2xhdy5qb3VybmFsLnYxLlJ1blJlcXVlc3QSOAoLaWRlbXBvdGVuY3kYBCABKAsyHi5nb2NsYXcuam91cm5hbC52MS5JZGVtcG90ZW5jeUgAiAEBQg4KDF9pZGVtcG90ZW5jeSIMCgpSdW5TdGFydGVkIg4KDFJ1bkNvbXBsZXRlZCKjAQoJUnVuRW5kaW5nEiwKBmVuZGluZxgBIAEoDjIcLmdvY2xhdy5qb3VybmFsLnYxLlJ1blN0YXR1cxIpCgZyZWFzb24YAiABKA4yGS5nb2NsYXcuam91cm5hbC52MS5SZWFzb24SDwoHbWVzc2FnZRgDIAEoCRIRCgR0YXNrGAQgASgJSACIAQESEAoIZ3JhY2VfbXMYBSABKAFCBwoFX3Rhc2siYwoJUnVuRmFpbGVkEikKBnJlYXNvbhgBIAEoDjIZLmdvY2xhdy5qb3VybmFsLnYxLlJlYXNvbhIPCgdtZXNzYWdlGAIgASgJEhEKBHRhc2sYAyABKAlIAIgBAUIHCgVfdGFzayIfCgxSdW5DYW5jZWxsZWQSDwoHbWVzc2FnZRgBIAEoCSJdCg1UYXNrU2NoZWR1bGVkEgwKBHRhc2sYASABKAkSDAoEbGFuZRgCIAEoCRIcCg9yZWRpcmVjdGVkX2Zyb20YAyABKAlIAIgBAUISChBfcmVkaXJlY3RlZF9mcm9tIkgKC1Rhc2tTdGFydGVkEgwKBHRhc2sYASABKAkSDwoHYXR0ZW1wdBgCIAEoBBIRCgRub3RlGAMgASgJSACIAQFCBwoFX25vdGUiTAoMVGFza1Byb2dyZXNzEgwKBHRhc2sYASABKAkSDwoHYXR0ZW1wdBgCIAEoBBIPCgdwZXJjZW50GAMgASgBEgwKBG5vdGUYBCABKAkiPwoQVGFza0NoZWNrcG9pbnRlZBIMCgR0YXNrGAEgASgJEg8KB2F0dGVtcHQYAiABKAQSDAoEZGF0YRgDIAEoDCJqCg1UYXNrQ29tcGxldGVkEgwKBHRhc2sYASABKAkSDwoHYXR0ZW1wdBgCIAEoBBIvCgZvdXRwdXQYAyABKAsyGi5nb2NsYXcuam91cm5hbC52MS5QYXlsb2FkSACIAQFCCQoHX291dHB1dCLyAQoMVGFza1JldHJ5aW5nEgwKBHRhc2sYASABKAkSDwoHYXR0ZW1wdBgCIAEoBBIpCgZyZWFzb24YAyABKA4yGS5nb2NsYXcuam91cm5hbC52MS5SZWFzb24SDwoHbWVzc2FnZRgEIAEoCRIOCgZkdWVfYXQYBSABKAESLgoFaW5wdXQYBiABKAsyGi5nb2NsYXcuam91cm5hbC52MS5QYXlsb2FkSACIAQESDwoHY291bnRlZBgHIAEoCBIaCg1zdG9wX2dyYWNlX21zGAggASgBSAGIAQFCCAoGX2lucHV0QhAKDl9zdG9wX2dyYWNlX21zIpUBCgpUYXNrRmFpbGVkEgwKBHRhc2sYASABKAkSDwoHYXR0ZW1wdBgCIAEoBBIpCgZyZWFzb24YAyABKA4yGS5nb2NsYXcuam91cm5hbC52MS5SZWFzb24SDwoHbWVzc2FnZRgEIAEoCRIaCg1zdG9wX2dyYWNlX21zGAUgASgBSACIAQFCEAoOX3N0b3BfZ3JhY2VfbXMihwEKDVRhc2tDYW5jZWxsZWQSDAoEdGFzaxgBIAEoCRIpCgZyZWFzb24YAiABKA4yGS5nb2NsYXcuam91cm5hbC52MS5SZWFzb24SDwoHbWVzc2FnZRgDIAEoCRIaCg1zdG9wX2dyYWNlX21zGAQgASgBSACIAQFCEAoOX3N0b3BfZ3JhY2VfbXMiRgoLVGFza1NraXBwZWQSDAoEdGFzaxgBIAEoCRIpCgZyZWFzb24YAiABKA4yGS5nb2NsYXcuam91cm5hbC52MS5SZWFzb24iRwoMVGFza0V4cGFuZGVkEgwKBHRhc2sYASABKAkSKQoFaXRlbXMYAiADKAsyGi5nb2NsYXcuam91cm5hbC52MS5QYXlsb2FkIikKC1Rhc2tXYWl0aW5nEgwKBHRhc2sYASABKAkSDAoEbm90ZRgCIAEoCSIbCgtUYXNrUmVzdW1lZBIMCgR0YXNrGAEgASgJIk8KDFRhc2tTdG9wcGluZxIMCgR0YXNrGAEgASgJEg8KB2F0dGVtcHQYAiABKAQSDgoGc2lnbmFsGAMgASgJEhAKCGdyYWNlX21zGAQgASgBIisKCkxlYXNlRW5kZWQSDAoEdGFzaxgBIAEoCRIPCgdhdHRlbXB0GAIgASgEImEKDlNpZ25hbEFjY2VwdGVkEgwKBHRhc2sYASABKAkSDgoGc2lnbmFsGAIgASgJEjEKB2NvbnRlbnQYAyABKAsyIC5nb2NsYXcuam91cm5hbC52MS5TaWduYWxDb250ZW50InsKDVNpZ25hbFJlY2VpcHQSDAoEdGFzaxgBIAEoCRIOCgZzaWduYWwYAiABKAkSKwoHcmVjZWlwdBgDIAEoDjIaLmdvY2xhdy5qb3VybmFsLnYxLlJlY2VpcHQSDwoHYXR0ZW1wdBgEIAEoBBIOCgZyZWFzb24YBSABKAkiUgoPU2lnbmFsQ29sbGVjdGVkEgwKBHRhc2sYASABKAkSDgoGc2lnbmFsGAIgASgJEhAKCGZpbmlzaGVkGAMgAygJEg8KB21pc3NpbmcYBCADKAkitQEKDENvbW1pdFJlY29yZBIRCglwYXJ0aXRpb24YASABKAQSDQoFZXBvY2gYAiABKAQSDAoEaGlnaBgDIAEoBxILCgNsb3cYBCABKAcSEQoJb3Blbl9ydW5zGAUgASgEEg8KB3J1bl9pZHMYBiABKAkSFwoPZmlyc3Rfc2VxdWVuY2VzGAcgAygEEg4KBmNvdW50cxgIIAMoBBIMCgRjcmNzGAkgAygHEg0KBWVuZGVkGAogAygEIkUKB09wZW5SdW4SEAoIc2VxdWVuY2UYASABKAQSDAoEaGlnaBgCIAEoBxILCgNsb3cYAyABKAcSDQoFYnl0ZXMYBCABKAQi7AIKCEVuZGVkUnVuEg4KBnJ1bl9pZBgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSDAoEbmFtZRgDIAEoCRIsCgZzdGF0dXMYBCABKA4yHC5nb2NsYXcuam91cm5hbC52MS5SdW5TdGF0dXMSFwoKc2Vzc2lvbl9pZBgFIAEoCUgAiAEBEjcKBmxhYmVscxgGIAMoCzInLmdvY2xhdy5qb3VybmFsLnYxLkVuZGVkUnVuLkxhYmVsc0VudHJ5EhMKC2FjY2VwdGVkX2F0GAcgASgBEhAKCGVuZGVkX2F0GAggASgBEhAKCHNlcXVlbmNlGAkgASgEEgwKBGhpZ2gYCiABKAcSCwoDbG93GAsgASgHEg0KBWJ5dGVzGAwgASgEEg4KBmNvbW1pdBgNIAEoBBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg0KC19zZXNzaW9uX2lkIhoKCkRlZmluaXRpb24SDAoEanNvbhgBIAEoCSJ7ChRSZWdpc3RlcmVkRGVmaW5pdGlvbhIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEgwKBGhhc2gYBCABKAkSDAoEanNvbhgFIAEoCRIVCg1yZWdpc3RlcmVkX2F0GAYgASgBIjQKDUlkZW1wb3RlbnRSdW4SDgoGcnVuX2lkGAEgASgJEhMKC2ZpbmdlcnByaW50GAIgASgJIioKCEtleU9mUnVuEhEKCW5hbWVzcGFjZRgBIAEoCRILCgNrZXkYAiABKAkiNgoHVHJpbW1lZBIQCghzZXF1ZW5jZRgBIAEoBBIMCgRoaWdoGAIgASgHEgsKA2xvdxgDIAEoByIYCgZDdXJzb3ISDgoGY29tbWl0GAEgASgEIjUKCFZlcmlmaWVkEg4KBmNvbW1pdBgBIAEoBBIMCgRoaWdoGAIgASgHEgsKA2xvdxgDIAEoByIZCgZGb3JtYXQSDwoHdmVyc2lvbhgBIAEoBCIWCgVFcG9jaBINCgVlcG9jaBgBIAEoBCKWAQoIU25hcHNob3QSEgoKZGVmaW5pdGlvbhgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBIMCgRoaWdoGAMgASgHEgsKA2xvdxgEIAEoBxINCgVieXRlcxgFIAEoBBIOCgZjb21taXQYBiABKAQSKgoFc3RhdGUYByABKAsyGy5nb2NsYXcuam91cm5hbC52MS5SdW5TdGF0ZSLiAwoIUnVuU3RhdGUSLgoHcmVxdWVzdBgBIAEoCzIdLmdvY2xhdy5qb3VybmFsLnYxLlJ1blJlcXVlc3QSOAoLaWRlbXBvdGVuY3kYAiABKAsyHi5nb2NsYXcuam91cm5hbC52MS5JZGVtcG90ZW5jeUgAiAEBEhMKC2FjY2VwdGVkX2F0GAMgASgBEiwKBnN0YXR1cxgEIAEoDjIcLmdvY2xhdy5qb3VybmFsLnYxLlJ1blN0YXR1cxIQCghzZXF1ZW5jZRgFIAEoBBISCgpzdGFydGVkX2F0GAYgASgBEhAKCGVuZGVkX2F0GAcgASgBEgwKBG9wZW4YCCABKAQSDgoGbGVhc2VzGAkgASgEEjYKBmVuZGluZxgKIAEoCzIhLmdvY2xhdy5qb3VybmFsLnYxLlJ1bkVuZGluZ1N0YXRlSAGIAQESKQoGYWdlbmRhGAsgASgLMhkuZ29jbGF3LmpvdXJuYWwudjEuQWdlbmRhEisKBXRhc2tzGAwgAygLMhwuZ29jbGF3LmpvdXJuYWwudjEuVGFza1N0YXRlEhUKDWhpc3RvcnlfYnl0ZXMYDSABKAQSEQoJbGF0ZXN0X2F0GA4gASgBQg4KDF9pZGVtcG90ZW5jeUIJCgdfZW5kaW5nIqgBCg5SdW5FbmRpbmdTdGF0ZRIsCgZzdGF0dXMYASABKA4yHC5nb2NsYXcuam91cm5hbC52MS5SdW5TdGF0dXMSKQoGcmVhc29uGAIgASgOMhkuZ29jbGF3LmpvdXJuYWwudjEuUmVhc29uEg8KB21lc3NhZ2UYAyABKAkSEQoEdGFzaxgEIAEoCUgAiAEBEhAKCGdyYWNlX21zGAUgASgBQgcKBV90YXNrIp0BCgZBZ2VuZGESDQoFcmVhZHkYASADKAQSEAoIam9pbmFibGUYAiADKAQSEAoIZXhwaXJpbmcYAyADKAQSMQoKY29sbGVjdGluZxgEIAMoCzIdLmdvY2xhdy5qb3VybmFsLnYxLkNvbGxlY3RpbmcSEgoFZmF0YWwYBSABKARIAIgBARIPCgdjbG9zaW5nGAYgASgIQggKBl9mYXRhbCIqCgpDb2xsZWN0aW5nEgwKBHRhc2sYASABKAQSDgoGc2lnbmFsGAIgASgJIuUFCglUYXNrU3RhdGUSCgoCaWQYASABKAkSEgoKbm9kZV9pbmRleBgCIAEoBBItCgZzdGF0dXMYAyABKA4yHS5nb2NsYXcuam91cm5hbC52MS5UYXNrU3RhdHVzEg0KBXNpbmNlGAQgASgBEhMKC3dhaXRpbmdfZm9yGAUgASgREg8KB2F0dGVtcHQYBiABKAQSEAoIZmFpbHVyZXMYByABKAQSEAoIcmVhZHlfYXQYCCABKAESEgoKc3RhcnRlZF9hdBgJIAEoARINCgVsZWFzZRgKIAEoBBIOCgZkdWVfYXQYCyABKAESDAoEbGFuZRgMIAEoCRIvCgZvdXRwdXQYDSABKAsyGi5nb2NsYXcuam91cm5hbC52MS5QYXlsb2FkSACIAQESLgoGcmVhc29uGA4gASgOMhkuZ29jbGF3LmpvdXJuYWwudjEuUmVhc29uSAGIAQESDwoHbWVzc2FnZRgPIAEoCRIPCgdwZXJjZW50GBAgASgBEgwKBG5vdGUYESABKAkSMAoFZ3JvdXAYEiABKAsyHC5nb2NsYXcuam91cm5hbC52MS5UYXNrR3JvdXBIAogBARItCgRpdGVtGBMgASgLMhouZ29jbGF3LmpvdXJuYWwudjEuUGF5bG9hZEgDiAEBEhcKCmNoZWNrcG9pbnQYFCABKAxIBIgBARI3Cg5yZXBsYWNlZF9pbnB1dBgVIAEoCzIaLmdvY2xhdy5qb3VybmFsLnYxLlBheWxvYWRIBYgBARIVCghzdG9wcGluZxgWIAEoCUgGiAEBEjAKB21haWxib3gYFyABKAsyGi5nb2NsYXcuam91cm5hbC52MS5NYWlsYm94SAeIAQFCCQoHX291dHB1dEIJCgdfcmVhc29uQggKBl9ncm91cEIHCgVfaXRlbUINCgtfY2hlY2twb2ludEIRCg9fcmVwbGFjZWRfaW5wdXRCCwoJX3N0b3BwaW5nQgoKCF9tYWlsYm94IjcKCVRhc2tHcm91cBINCgVmaXJzdBgBIAEoBBINCgVjb3VudBgCIAEoBBIMCgRvcGVuGAMgASgEIjsKB01haWxib3gSMAoHZW50cmllcxgBIAMoCzIfLmdvY2xhdy5qb3VybmFsLnYxLk1haWxib3hFbnRyeSLXAQoMTWFpbGJveEVudHJ5Eg4KBnNpZ25hbBgBIAEoCRIxCgdjb250ZW50GAIgASgLMiAuZ29jbGF3LmpvdXJuYWwudjEuU2lnbmFsQ29udGVudBITCgthY2NlcHRlZF9hdBgDIAEoARIrCgdyZWNlaXB0GAQgASgOMhouZ29jbGF3LmpvdXJuYWwudjEuUmVjZWlwdBI0Cgljb2xsZWN0ZWQYBSABKAsyHC5nb2NsYXcuam91cm5hbC52MS5Db2xsZWN0ZWRIAIgBAUIMCgpfY29sbGVjdGVkIi4KCUNvbGxlY3RlZBIQCghmaW5pc2hlZBgBIAMoCRIPCgdtaXNzaW5nGAIgAygJKpsDCgZSZWFzb24SFgoSUkVBU09OX1VOU1BFQ0lGSUVEEAASFgoSUkVBU09OX0FHRU5UX0VSUk9SEAESGAoUUkVBU09OX0FHRU5UX1VOS05PV04QAhIcChhSRUFTT05fQ0FOQ0VMTEVEX0JZX1VTRVIQAxIaChZSRUFTT05fQ09ORElUSU9OX0ZBTFNFEAQSEwoPUkVBU09OX0RFQURMSU5FEAUSEgoOUkVBU09OX0RST1BQRUQQBhIbChdSRUFTT05fRVhQUkVTU0lPTl9FUlJPUhAHEhkKFVJFQVNPTl9IRUFSVEJFQVRfTE9TVBAIEhYKElJFQVNPTl9JTlRFUlJVUFRFRBAJEhkKFVJFQVNPTl9MSU1JVF9FWENFRURFRBAKEhgKFFJFQVNPTl9OT05fUkVUUllBQkxFEAsSFQoRUkVBU09OX1JVTl9GQUlMRUQQDBIUChBSRUFTT05fVElNRURfT1VUEA0SGgoWUkVBU09OX1VQU1RSRUFNX0ZBSUxFRBAOEhYKElJFQVNPTl9XT1JLRVJfTE9TVBAPKpACCgpUYXNrU3RhdHVzEhsKF1RBU0tfU1RBVFVTX1VOU1BFQ0lGSUVEEAASFwoTVEFTS19TVEFUVVNfUEVORElORxABEhkKFVRBU0tfU1RBVFVTX1NDSEVEVUxFRBACEhcKE1RBU0tfU1RBVFVTX1JVTk5JTkcQAxIXChNUQVNLX1NUQVRVU19XQUlUSU5HEAQSGAoUVEFTS19TVEFUVVNfUkVUUllJTkcQBRIZChVUQVNLX1NUQVRVU19DT01QTEVURUQQBhIWChJUQVNLX1NUQVRVU19GQUlMRUQQBxIZChVUQVNLX1NUQVRVU19DQU5DRUxMRUQQCBIXChNUQVNLX1NUQVRVU19TS0lQUEVEEAkqlwIKCVJ1blN0YXR1cxIaChZSVU5fU1RBVFVTX1VOU1BFQ0lGSUVEEAASFgoSUlVOX1NUQVRVU19QRU5ESU5HEAESFgoSUlVOX1NUQVRVU19SVU5OSU5HEAISFgoSUlVOX1NUQVRVU19XQUlUSU5HEAMSGAoUUlVOX1NUQVRVU19DT01QTEVURUQQBBIVChFSVU5fU1RBVFVTX0ZBSUxFRBAFEhgKFFJVTl9TVEFUVVNfQ0FOQ0VMTEVEEAYSGwoXUlVOX1NUQVRVU19DT01QRU5TQVRJTkcQBxIaChZSVU5fU1RBVFVTX0NPTVBFTlNBVEVEEAgSIgoeUlVOX1NUQVRVU19DT01QRU5TQVRJT05fRkFJTEVEEAkqowEKB1JlY2VpcHQSFwoTUkVDRUlQVF9VTlNQRUNJRklFRBAAEhQKEFJFQ0VJUFRfQUNDRVBURUQQARISCg5SRUNFSVBUX1FVRVVFRBACEhUKEVJFQ0VJUFRfREVMSVZFUkVEEAMSFAoQUkVDRUlQVF9BRE1JVFRFRBAEEhMKD1JFQ0VJUFRfRVhQSVJFRBAFEhMKD1JFQ0VJUFRfUkVGVVNFRBAGYgZwcm90bzM");
+  fileDesc("Ch9nb2NsYXcvam91cm5hbC92MS9qb3VybmFsLnByb3RvEhFnb2NsYXcuam91cm5hbC52MSI1CglSdW5SZWNvcmQSKAoGZXZlbnRzGAEgAygLMhguZ29jbGF3LmpvdXJuYWwudjEuRXZlbnQitwsKBUV2ZW50EgoKAmF0GAEgASgBEjYKDHJ1bl9hY2NlcHRlZBgCIAEoCzIeLmdvY2xhdy5qb3VybmFsLnYxLlJ1bkFjY2VwdGVkSAASNAoLcnVuX3N0YXJ0ZWQYAyABKAsyHS5nb2NsYXcuam91cm5hbC52MS5SdW5TdGFydGVkSAASOAoNcnVuX2NvbXBsZXRlZBgEIAEoCzIfLmdvY2xhdy5qb3VybmFsLnYxLlJ1bkNvbXBsZXRlZEgAEjIKCnJ1bl9lbmRpbmcYBSABKAsyHC5nb2NsYXcuam91cm5hbC52MS5SdW5FbmRpbmdIABIyCgpydW5fZmFpbGVkGAYgASgLMhwuZ29jbGF3LmpvdXJuYWwudjEuUnVuRmFpbGVkSAASOAoNcnVuX2NhbmNlbGxlZBgHIAEoCzIfLmdvY2xhdy5qb3VybmFsLnYxLlJ1bkNhbmNlbGxlZEgAEjoKDnRhc2tfc2NoZWR1bGVkGAggASgLMiAuZ29jbGF3LmpvdXJuYWwudjEuVGFza1NjaGVkdWxlZEgAEjYKDHRhc2tfc3RhcnRlZBgJIAEoCzIeLmdvY2xhdy5qb3VybmFsLnYxLlRhc2tTdGFydGVkSAASOAoNdGFza19wcm9ncmVzcxgKIAEoCzIfLmdvY2xhdy5qb3VybmFsLnYxLlRhc2tQcm9ncmVzc0gAEkAKEXRhc2tfY2hlY2twb2ludGVkGAsgASgLMiMuZ29jbGF3LmpvdXJuYWwudjEuVGFza0NoZWNrcG9pbnRlZEgAEjoKDnRhc2tfY29tcGxldGVkGAwgASgLMiAuZ29jbGF3LmpvdXJuYWwudjEuVGFza0NvbXBsZXRlZEgAEjgKDXRhc2tfcmV0cnlpbmcYDSABKAsyHy5nb2NsYXcuam91cm5hbC52MS5UYXNrUmV0cnlpbmdIABI0Cgt0YXNrX2ZhaWxlZBgOIAEoCzIdLmdvY2xhdy5qb3VybmFsLnYxLlRhc2tGYWlsZWRIABI6Cg50YXNrX2NhbmNlbGxlZBgPIAEoCzIgLmdvY2xhdy5qb3VybmFsLnYxLlRhc2tDYW5jZWxsZWRIABI2Cgx0YXNrX3NraXBwZWQYECABKAsyHi5nb2NsYXcuam91cm5hbC52MS5UYXNrU2tpcHBlZEgAEjgKDXRhc2tfZXhwYW5kZWQYESABKAsyHy5nb2NsYXcuam91cm5hbC52MS5UYXNrRXhwYW5kZWRIABI2Cgx0YXNrX3dhaXRpbmcYEiABKAsyHi5nb2NsYXcuam91cm5hbC52MS5UYXNrV2FpdGluZ0gAEjYKDHRhc2tfcmVzdW1lZBgTIAEoCzIeLmdvY2xhdy5qb3VybmFsLnYxLlRhc2tSZXN1bWVkSAASOAoNdGFza19zdG9wcGluZxgUIAEoCzIfLmdvY2xhdy5qb3VybmFsLnYxLlRhc2tTdG9wcGluZ0gAEjQKC2xlYXNlX2VuZGVkGBUgASgLMh0uZ29jbGF3LmpvdXJuYWwudjEuTGVhc2VFbmRlZEgAEjwKD3NpZ25hbF9hY2NlcHRlZBgWIAEoCzIhLmdvY2xhdy5qb3VybmFsLnYxLlNpZ25hbEFjY2VwdGVkSAASOgoOc2lnbmFsX3JlY2VpcHQYFyABKAsyIC5nb2NsYXcuam91cm5hbC52MS5TaWduYWxSZWNlaXB0SAASPgoQc2lnbmFsX2NvbGxlY3RlZBgYIAEoCzIiLmdvY2xhdy5qb3VybmFsLnYxLlNpZ25hbENvbGxlY3RlZEgAEjgKDXRhc2tfcmV0dXJuZWQYGSABKAsyHy5nb2NsYXcuam91cm5hbC52MS5UYXNrUmV0dXJuZWRIABIyCgp0YXNrX2RlZWRzGBogASgLMhwuZ29jbGF3LmpvdXJuYWwudjEuVGFza0RlZWRzSABCBgoEdHlwZSJxCgdQYXlsb2FkEhIKCm1lZGlhX3R5cGUYAyABKAkSDgoEanNvbhgBIAEoCUgAEg4KBGRhdGEYAiABKAxIABInCgRibG9iGAQgASgLMhcuZ29jbGF3LmpvdXJuYWwudjEuQmxvYkgAQgkKB2NvbnRlbnQiPgoEQmxvYhINCgVpbmRleBgBIAEoBBILCgNjcmMYAiABKAcSDAoEc2l6ZRgDIAEoBBIMCgRqc29uGAQgASgIIi8KC0lkZW1wb3RlbmN5EgsKA2tleRgBIAEoCRITCgtmaW5nZXJwcmludBgCIAEoCSKqAgoKUnVuUmVxdWVzdBIpCgVpbnB1dBgBIAEoCzIaLmdvY2xhdy5qb3VybmFsLnYxLlBheWxvYWQSEQoJbmFtZXNwYWNlGAIgASgJEhcKCnNlc3Npb25faWQYAyABKAlIAIgBARIQCghwcmlvcml0eRgEIAEoERIYCgtkZWFkbGluZV9tcxgFIAEoAUgBiAEBEjkKBmxhYmVscxgGIAMoCzIpLmdvY2xhdy5qb3VybmFsLnYxLlJ1blJlcXVlc3QuTGFiZWxzRW50cnkSEAoIdHJhY2VfaWQYByABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUINCgtfc2Vzc2lvbl9pZEIOCgxfZGVhZGxpbmVfbXMipAEKDVNpZ25hbENvbnRlbnQSKQoFc3RlZXIYASABKAsyGC5nb2NsYXcuam91cm5hbC52MS5TdGVlckgAEjEKCWludGVycnVwdBgCIAEoCzIcLmdvY2xhdy5qb3VybmFsLnYxLkludGVycnVwdEgAEi0KB2NvbGxlY3QYAyABKAsyGi5nb2NsYXcuam91cm5hbC52MS5Db2xsZWN0SABCBgoEa2luZCJCCgVTdGVlchIrCgdwYXlsb2FkGAEgASgLMhouZ29jbGF3LmpvdXJuYWwudjEuUGF5bG9hZBIMCgR0ZXh0GAIgASgJInUKCUludGVycnVwdBIOCgZyZWFzb24YASABKAkSEAoIZ3JhY2VfbXMYAiABKAESNQoMcmVwbGFjZV93aXRoGAMgASgLMhouZ29jbGF3LmpvdXJuYWwudjEuUGF5bG9hZEgAiAEBQg8KDV9yZXBsYWNlX3dpdGgicAoHQ29sbGVjdBINCgV0YXNrcxgBIAMoCRIsCgRtb2RlGAIgASgLMh4uZ29jbGF3LmpvdXJuYWwudjEuQ29sbGVjdE1vZGUSGAoLZGVhZGxpbmVfbXMYAyABKAFIAIgBAUIOCgxfZGVhZGxpbmVfbXMipQEKC0NvbGxlY3RNb2RlEiwKA2FsbBgBIAEoCzIdLmdvY2xhdy5qb3VybmFsLnYxLkNvbGxlY3RBbGxIABIsCgNhbnkYAiABKAsyHS5nb2NsYXcuam91cm5hbC52MS5Db2xsZWN0QW55SAASMgoGcXVvcnVtGAMgASgLMiAuZ29jbGF3LmpvdXJuYWwudjEuQ29sbGVjdFF1b3J1bUgAQgYKBGtpbmQiDAoKQ29sbGVjdEFsbCIMCgpDb2xsZWN0QW55Ih4KDUNvbGxlY3RRdW9ydW0SDQoFY291bnQYASABKAQiqQEKC1J1bkFjY2VwdGVkEhIKCmRlZmluaXRpb24YASABKAkSDAoEbmFtZRgCIAEoCRIuCgdyZXF1ZXN0GAMgASgLMh0uZ29jbGF3LmpvdXJuYWwudjEuUnVuUmVxdWVzdBI4CgtpZGVtcG90ZW5jeRgEIAEoCzIeLmdvY2xhdy5qb3VybmFsLnYxLklkZW1wb3RlbmN5SACIAQFCDgoMX2lkZW1wb3RlbmN5IgwKClJ1blN0YXJ0ZWQiDgoMUnVuQ29tcGxldGVkIqMBCglSdW5FbmRpbmcSLAoGZW5kaW5nGAEgASgOMhwuZ29jbGF3LmpvdXJuYWwudjEuUnVuU3RhdHVzEikKBnJlYXNvbhgCIAEoDjIZLmdvY2xhdy5qb3VybmFsLnYxLlJlYXNvbhIPCgdtZXNzYWdlGAMgASgJEhEKBHRhc2sYBCABKAlIAIgBARIQCghncmFjZV9tcxgFIAEoAUIHCgVfdGFzayJjCglSdW5GYWlsZWQSKQoGcmVhc29uGAEgASgOMhkuZ29jbGF3LmpvdXJuYWwudjEuUmVhc29uEg8KB21lc3NhZ2UYAiABKAkSEQoEdGFzaxgDIAEoCUgAiAEBQgcKBV90YXNrIh8KDFJ1bkNhbmNlbGxlZBIPCgdtZXNzYWdlGAEgASgJIl0KDVRhc2tTY2hlZHVsZWQSDAoEdGFzaxgBIAEoCRIMCgRsYW5lGAIgASgJEhwKD3JlZGlyZWN0ZWRfZnJvbRgDIAEoCUgAiAEBQhIKEF9yZWRpcmVjdGVkX2Zyb20ihgEKC1Rhc2tTdGFydGVkEgwKBHRhc2sYASABKAkSDwoHYXR0ZW1wdBgCIAEoBBIRCgRub3RlGAMgASgJSACIAQESEgoFbGVhc2UYBCABKARIAYgBARITCgZ3b3JrZXIYBSABKAlIAogBAUIHCgVfbm90ZUIICgZfbGVhc2VCCQoHX3dvcmtlciItCgxUYXNrUmV0dXJuZWQSDAoEdGFzaxgBIAEoCRIPCgdhdHRlbXB0GAIgASgEIlIKCVRhc2tEZWVkcxIMCgR0YXNrGAEgASgJEg8KB2F0dGVtcHQYAiABKAQSJgoFZGVlZHMYAyADKAsyFy5nb2NsYXcuam91cm5hbC52MS5EZWVkIj8KBERlZWQSDAoEbmFtZRgBIAEoCRIpCgV2YWx1ZRgCIAEoCzIaLmdvY2xhdy5qb3VybmFsLnYxLlBheWxvYWQiTAoMVGFza1Byb2dyZXNzEgwKBHRhc2sYASABKAkSDwoHYXR0ZW1wdBgCIAEoBBIPCgdwZXJjZW50GAMgASgBEgwKBG5vdGUYBCABKAkiPwoQVGFza0NoZWNrcG9pbnRlZBIMCgR0YXNrGAEgASgJEg8KB2F0dGVtcHQYAiABKAQSDAoEZGF0YRgDIAEoDCJqCg1UYXNrQ29tcGxldGVkEgwKBHRhc2sYASABKAkSDwoHYXR0ZW1wdBgCIAEoBBIvCgZvdXRwdXQYAyABKAsyGi5nb2NsYXcuam91cm5hbC52MS5QYXlsb2FkSACIAQFCCQoHX291dHB1dCLyAQoMVGFza1JldHJ5aW5nEgwKBHRhc2sYASABKAkSDwoHYXR0ZW1wdBgCIAEoBBIpCgZyZWFzb24YAyABKA4yGS5nb2NsYXcuam91cm5hbC52MS5SZWFzb24SDwoHbWVzc2FnZRgEIAEoCRIOCgZkdWVfYXQYBSABKAESLgoFaW5wdXQYBiABKAsyGi5nb2NsYXcuam91cm5hbC52MS5QYXlsb2FkSACIAQESDwoHY291bnRlZBgHIAEoCBIaCg1zdG9wX2dyYWNlX21zGAggASgBSAGIAQFCCAoGX2lucHV0QhAKDl9zdG9wX2dyYWNlX21zIpUBCgpUYXNrRmFpbGVkEgwKBHRhc2sYASABKAkSDwoHYXR0ZW1wdBgCIAEoBBIpCgZyZWFzb24YAyABKA4yGS5nb2NsYXcuam91cm5hbC52MS5SZWFzb24SDwoHbWVzc2FnZRgEIAEoCRIaCg1zdG9wX2dyYWNlX21zGAUgASgBSACIAQFCEAoOX3N0b3BfZ3JhY2VfbXMihwEKDVRhc2tDYW5jZWxsZWQSDAoEdGFzaxgBIAEoCRIpCgZyZWFzb24YAiABKA4yGS5nb2NsYXcuam91cm5hbC52MS5SZWFzb24SDwoHbWVzc2FnZRgDIAEoCRIaCg1zdG9wX2dyYWNlX21zGAQgASgBSACIAQFCEAoOX3N0b3BfZ3JhY2VfbXMiRgoLVGFza1NraXBwZWQSDAoEdGFzaxgBIAEoCRIpCgZyZWFzb24YAiABKA4yGS5nb2NsYXcuam91cm5hbC52MS5SZWFzb24iRwoMVGFza0V4cGFuZGVkEgwKBHRhc2sYASABKAkSKQoFaXRlbXMYAiADKAsyGi5nb2NsYXcuam91cm5hbC52MS5QYXlsb2FkIikKC1Rhc2tXYWl0aW5nEgwKBHRhc2sYASABKAkSDAoEbm90ZRgCIAEoCSIbCgtUYXNrUmVzdW1lZBIMCgR0YXNrGAEgASgJIk8KDFRhc2tTdG9wcGluZxIMCgR0YXNrGAEgASgJEg8KB2F0dGVtcHQYAiABKAQSDgoGc2lnbmFsGAMgASgJEhAKCGdyYWNlX21zGAQgASgBIisKCkxlYXNlRW5kZWQSDAoEdGFzaxgBIAEoCRIPCgdhdHRlbXB0GAIgASgEImEKDlNpZ25hbEFjY2VwdGVkEgwKBHRhc2sYASABKAkSDgoGc2lnbmFsGAIgASgJEjEKB2NvbnRlbnQYAyABKAsyIC5nb2NsYXcuam91cm5hbC52MS5TaWduYWxDb250ZW50InsKDVNpZ25hbFJlY2VpcHQSDAoEdGFzaxgBIAEoCRIOCgZzaWduYWwYAiABKAkSKwoHcmVjZWlwdBgDIAEoDjIaLmdvY2xhdy5qb3VybmFsLnYxLlJlY2VpcHQSDwoHYXR0ZW1wdBgEIAEoBBIOCgZyZWFzb24YBSABKAkiUgoPU2lnbmFsQ29sbGVjdGVkEgwKBHRhc2sYASABKAkSDgoGc2lnbmFsGAIgASgJEhAKCGZpbmlzaGVkGAMgAygJEg8KB21pc3NpbmcYBCADKAkitQEKDENvbW1pdFJlY29yZBIRCglwYXJ0aXRpb24YASABKAQSDQoFZXBvY2gYAiABKAQSDAoEaGlnaBgDIAEoBxILCgNsb3cYBCABKAcSEQoJb3Blbl9ydW5zGAUgASgEEg8KB3J1bl9pZHMYBiABKAkSFwoPZmlyc3Rfc2VxdWVuY2VzGAcgAygEEg4KBmNvdW50cxgIIAMoBBIMCgRjcmNzGAkgAygHEg0KBWVuZGVkGAogAygEIkUKB09wZW5SdW4SEAoIc2VxdWVuY2UYASABKAQSDAoEaGlnaBgCIAEoBxILCgNsb3cYAyABKAcSDQoFYnl0ZXMYBCABKAQi7AIKCEVuZGVkUnVuEg4KBnJ1bl9pZBgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSDAoEbmFtZRgDIAEoCRIsCgZzdGF0dXMYBCABKA4yHC5nb2NsYXcuam91cm5hbC52MS5SdW5TdGF0dXMSFwoKc2Vzc2lvbl9pZBgFIAEoCUgAiAEBEjcKBmxhYmVscxgGIAMoCzInLmdvY2xhdy5qb3VybmFsLnYxLkVuZGVkUnVuLkxhYmVsc0VudHJ5EhMKC2FjY2VwdGVkX2F0GAcgASgBEhAKCGVuZGVkX2F0GAggASgBEhAKCHNlcXVlbmNlGAkgASgEEgwKBGhpZ2gYCiABKAcSCwoDbG93GAsgASgHEg0KBWJ5dGVzGAwgASgEEg4KBmNvbW1pdBgNIAEoBBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg0KC19zZXNzaW9uX2lkIhoKCkRlZmluaXRpb24SDAoEanNvbhgBIAEoCSJ7ChRSZWdpc3RlcmVkRGVmaW5pdGlvbhIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEgwKBGhhc2gYBCABKAkSDAoEanNvbhgFIAEoCRIVCg1yZWdpc3RlcmVkX2F0GAYgASgBIjQKDUlkZW1wb3RlbnRSdW4SDgoGcnVuX2lkGAEgASgJEhMKC2ZpbmdlcnByaW50GAIgASgJIioKCEtleU9mUnVuEhEKCW5hbWVzcGFjZRgBIAEoCRILCgNrZXkYAiABKAkiNgoHVHJpbW1lZBIQCghzZXF1ZW5jZRgBIAEoBBIMCgRoaWdoGAIgASgHEgsKA2xvdxgDIAEoByIYCgZDdXJzb3ISDgoGY29tbWl0GAEgASgEIjUKCFZlcmlmaWVkEg4KBmNvbW1pdBgBIAEoBBIMCgRoaWdoGAIgASgHEgsKA2xvdxgDIAEoByIZCgZGb3JtYXQSDwoHdmVyc2lvbhgBIAEoBCIWCgVFcG9jaBINCgVlcG9jaBgBIAEoBCKWAQoIU25hcHNob3QSEgoKZGVmaW5pdGlvbhgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBIMCgRoaWdoGAMgASgHEgsKA2xvdxgEIAEoBxINCgVieXRlcxgFIAEoBBIOCgZjb21taXQYBiABKAQSKgoFc3RhdGUYByABKAsyGy5nb2NsYXcuam91cm5hbC52MS5SdW5TdGF0ZSLiAwoIUnVuU3RhdGUSLgoHcmVxdWVzdBgBIAEoCzIdLmdvY2xhdy5qb3VybmFsLnYxLlJ1blJlcXVlc3QSOAoLaWRlbXBvdGVuY3kYAiABKAsyHi5nb2NsYXcuam91cm5hbC52MS5JZGVtcG90ZW5jeUgAiAEBEhMKC2FjY2VwdGVkX2F0GAMgASgBEiwKBnN0YXR1cxgEIAEoDjIcLmdvY2xhdy5qb3VybmFsLnYxLlJ1blN0YXR1cxIQCghzZXF1ZW5jZRgFIAEoBBISCgpzdGFydGVkX2F0GAYgASgBEhAKCGVuZGVkX2F0GAcgASgBEgwKBG9wZW4YCCABKAQSDgoGbGVhc2VzGAkgASgEEjYKBmVuZGluZxgKIAEoCzIhLmdvY2xhdy5qb3VybmFsLnYxLlJ1bkVuZGluZ1N0YXRlSAGIAQESKQoGYWdlbmRhGAsgASgLMhkuZ29jbGF3LmpvdXJuYWwudjEuQWdlbmRhEisKBXRhc2tzGAwgAygLMhwuZ29jbGF3LmpvdXJuYWwudjEuVGFza1N0YXRlEhUKDWhpc3RvcnlfYnl0ZXMYDSABKAQSEQoJbGF0ZXN0X2F0GA4gASgBQg4KDF9pZGVtcG90ZW5jeUIJCgdfZW5kaW5nIqgBCg5SdW5FbmRpbmdTdGF0ZRIsCgZzdGF0dXMYASABKA4yHC5nb2NsYXcuam91cm5hbC52MS5SdW5TdGF0dXMSKQoGcmVhc29uGAIgASgOMhkuZ29jbGF3LmpvdXJuYWwudjEuUmVhc29uEg8KB21lc3NhZ2UYAyABKAkSEQoEdGFzaxgEIAEoCUgAiAEBEhAKCGdyYWNlX21zGAUgASgBQgcKBV90YXNrIp0BCgZBZ2VuZGESDQoFcmVhZHkYASADKAQSEAoIam9pbmFibGUYAiADKAQSEAoIZXhwaXJpbmcYAyADKAQSMQoKY29sbGVjdGluZxgEIAMoCzIdLmdvY2xhdy5qb3VybmFsLnYxLkNvbGxlY3RpbmcSEgoFZmF0YWwYBSABKARIAIgBARIPCgdjbG9zaW5nGAYgASgIQggKBl9mYXRhbCIqCgpDb2xsZWN0aW5nEgwKBHRhc2sYASABKAQSDgoGc2lnbmFsGAIgASgJIrwGCglUYXNrU3RhdGUSCgoCaWQYASABKAkSEgoKbm9kZV9pbmRleBgCIAEoBBItCgZzdGF0dXMYAyABKA4yHS5nb2NsYXcuam91cm5hbC52MS5UYXNrU3RhdHVzEg0KBXNpbmNlGAQgASgBEhMKC3dhaXRpbmdfZm9yGAUgASgREg8KB2F0dGVtcHQYBiABKAQSEAoIZmFpbHVyZXMYByABKAQSEAoIcmVhZHlfYXQYCCABKAESEgoKc3RhcnRlZF9hdBgJIAEoARINCgVsZWFzZRgKIAEoBBIOCgZkdWVfYXQYCyABKAESDAoEbGFuZRgMIAEoCRIvCgZvdXRwdXQYDSABKAsyGi5nb2NsYXcuam91cm5hbC52MS5QYXlsb2FkSACIAQESLgoGcmVhc29uGA4gASgOMhkuZ29jbGF3LmpvdXJuYWwudjEuUmVhc29uSAGIAQESDwoHbWVzc2FnZRgPIAEoCRIPCgdwZXJjZW50GBAgASgBEgwKBG5vdGUYESABKAkSMAoFZ3JvdXAYEiABKAsyHC5nb2NsYXcuam91cm5hbC52MS5UYXNrR3JvdXBIAogBARItCgRpdGVtGBMgASgLMhouZ29jbGF3LmpvdXJuYWwudjEuUGF5bG9hZEgDiAEBEhcKCmNoZWNrcG9pbnQYFCABKAxIBIgBARI3Cg5yZXBsYWNlZF9pbnB1dBgVIAEoCzIaLmdvY2xhdy5qb3VybmFsLnYxLlBheWxvYWRIBYgBARIVCghzdG9wcGluZxgWIAEoCUgGiAEBEjAKB21haWxib3gYFyABKAsyGi5nb2NsYXcuam91cm5hbC52MS5NYWlsYm94SAeIAQESDQoFZmVuY2UYGCABKAQSEwoGd29ya2VyGBkgASgJSAiIAQESJgoFZGVlZHMYGiADKAsyFy5nb2NsYXcuam91cm5hbC52MS5EZWVkQgkKB19vdXRwdXRCCQoHX3JlYXNvbkIICgZfZ3JvdXBCBwoFX2l0ZW1CDQoLX2NoZWNrcG9pbnRCEQoPX3JlcGxhY2VkX2lucHV0QgsKCV9zdG9wcGluZ0IKCghfbWFpbGJveEIJCgdfd29ya2VyIjcKCVRhc2tHcm91cBINCgVmaXJzdBgBIAEoBBINCgVjb3VudBgCIAEoBBIMCgRvcGVuGAMgASgEIjsKB01haWxib3gSMAoHZW50cmllcxgBIAMoCzIfLmdvY2xhdy5qb3VybmFsLnYxLk1haWxib3hFbnRyeSLXAQoMTWFpbGJveEVudHJ5Eg4KBnNpZ25hbBgBIAEoCRIxCgdjb250ZW50GAIgASgLMiAuZ29jbGF3LmpvdXJuYWwudjEuU2lnbmFsQ29udGVudBITCgthY2NlcHRlZF9hdBgDIAEoARIrCgdyZWNlaXB0GAQgASgOMhouZ29jbGF3LmpvdXJuYWwudjEuUmVjZWlwdBI0Cgljb2xsZWN0ZWQYBSABKAsyHC5nb2NsYXcuam91cm5hbC52MS5Db2xsZWN0ZWRIAIgBAUIMCgpfY29sbGVjdGVkIi4KCUNvbGxlY3RlZBIQCghmaW5pc2hlZBgBIAMoCRIPCgdtaXNzaW5nGAIgAygJKpsDCgZSZWFzb24SFgoSUkVBU09OX1VOU1BFQ0lGSUVEEAASFgoSUkVBU09OX0FHRU5UX0VSUk9SEAESGAoUUkVBU09OX0FHRU5UX1VOS05PV04QAhIcChhSRUFTT05fQ0FOQ0VMTEVEX0JZX1VTRVIQAxIaChZSRUFTT05fQ09ORElUSU9OX0ZBTFNFEAQSEwoPUkVBU09OX0RFQURMSU5FEAUSEgoOUkVBU09OX0RST1BQRUQQBhIbChdSRUFTT05fRVhQUkVTU0lPTl9FUlJPUhAHEhkKFVJFQVNPTl9IRUFSVEJFQVRfTE9TVBAIEhYKElJFQVNPTl9JTlRFUlJVUFRFRBAJEhkKFVJFQVNPTl9MSU1JVF9FWENFRURFRBAKEhgKFFJFQVNPTl9OT05fUkVUUllBQkxFEAsSFQoRUkVBU09OX1JVTl9GQUlMRUQQDBIUChBSRUFTT05fVElNRURfT1VUEA0SGgoWUkVBU09OX1VQU1RSRUFNX0ZBSUxFRBAOEhYKElJFQVNPTl9XT1JLRVJfTE9TVBAPKpACCgpUYXNrU3RhdHVzEhsKF1RBU0tfU1RBVFVTX1VOU1BFQ0lGSUVEEAASFwoTVEFTS19TVEFUVVNfUEVORElORxABEhkKFVRBU0tfU1RBVFVTX1NDSEVEVUxFRBACEhcKE1RBU0tfU1RBVFVTX1JVTk5JTkcQAxIXChNUQVNLX1NUQVRVU19XQUlUSU5HEAQSGAoUVEFTS19TVEFUVVNfUkVUUllJTkcQBRIZChVUQVNLX1NUQVRVU19DT01QTEVURUQQBhIWChJUQVNLX1NUQVRVU19GQUlMRUQQBxIZChVUQVNLX1NUQVRVU19DQU5DRUxMRUQQCBIXChNUQVNLX1NUQVRVU19TS0lQUEVEEAkqlwIKCVJ1blN0YXR1cxIaChZSVU5fU1RBVFVTX1VOU1BFQ0lGSUVEEAASFgoSUlVOX1NUQVRVU19QRU5ESU5HEAESFgoSUlVOX1NUQVRVU19SVU5OSU5HEAISFgoSUlVOX1NUQVRVU19XQUlUSU5HEAMSGAoUUlVOX1NUQVRVU19DT01QTEVURUQQBBIVChFSVU5fU1RBVFVTX0ZBSUxFRBAFEhgKFFJVTl9TVEFUVVNfQ0FOQ0VMTEVEEAYSGwoXUlVOX1NUQVRVU19DT01QRU5TQVRJTkcQBxIaChZSVU5fU1RBVFVTX0NPTVBFTlNBVEVEEAgSIgoeUlVOX1NUQVRVU19DT01QRU5TQVRJT05fRkFJTEVEEAkqowEKB1JlY2VpcHQSFwoTUkVDRUlQVF9VTlNQRUNJRklFRBAAEhQKEFJFQ0VJUFRfQUNDRVBURUQQARISCg5SRUNFSVBUX1FVRVVFRBACEhUKEVJFQ0VJUFRfREVMSVZFUkVEEAMSFAoQUkVDRUlQVF9BRE1JVFRFRBAEEhMKD1JFQ0VJUFRfRVhQSVJFRBAFEhMKD1JFQ0VJUFRfUkVGVVNFRBAGYgZwcm90bzM");
 
 /**
  * The events of one run in one commit, behind the header that docs/journal.md describes.
@@ -187,6 +187,18 @@ export type Event = Message<"goclaw.journal.v1.Event"> & {
      */
     value: SignalCollected;
     case: "signalCollected";
+  } | {
+    /**
+     * @generated from field: goclaw.journal.v1.TaskReturned task_returned = 25;
+     */
+    value: TaskReturned;
+    case: "taskReturned";
+  } | {
+    /**
+     * @generated from field: goclaw.journal.v1.TaskDeeds task_deeds = 26;
+     */
+    value: TaskDeeds;
+    case: "taskDeeds";
   } | { case: undefined; value?: undefined };
 };
 
@@ -723,6 +735,20 @@ export type TaskStarted = Message<"goclaw.journal.v1.TaskStarted"> & {
    * @generated from field: optional string note = 3;
    */
   note?: string | undefined;
+
+  /**
+   * Number of the lease; absent when it is that of the attempt.
+   *
+   * @generated from field: optional uint64 lease = 4;
+   */
+  lease?: bigint | undefined;
+
+  /**
+   * Instance of the worker that runs it.
+   *
+   * @generated from field: optional string worker = 5;
+   */
+  worker?: string | undefined;
 };
 
 /**
@@ -731,6 +757,81 @@ export type TaskStarted = Message<"goclaw.journal.v1.TaskStarted"> & {
  */
 export const TaskStartedSchema: GenMessage<TaskStarted> = /*@__PURE__*/
   messageDesc(file_goclaw_journal_v1_journal, 21);
+
+/**
+ * Nobody took the attempt up; it is started again with the same number.
+ *
+ * @generated from message goclaw.journal.v1.TaskReturned
+ */
+export type TaskReturned = Message<"goclaw.journal.v1.TaskReturned"> & {
+  /**
+   * @generated from field: string task = 1;
+   */
+  task: string;
+
+  /**
+   * @generated from field: uint64 attempt = 2;
+   */
+  attempt: bigint;
+};
+
+/**
+ * Describes the message goclaw.journal.v1.TaskReturned.
+ * Use `create(TaskReturnedSchema)` to create a new message.
+ */
+export const TaskReturnedSchema: GenMessage<TaskReturned> = /*@__PURE__*/
+  messageDesc(file_goclaw_journal_v1_journal, 22);
+
+/**
+ * @generated from message goclaw.journal.v1.TaskDeeds
+ */
+export type TaskDeeds = Message<"goclaw.journal.v1.TaskDeeds"> & {
+  /**
+   * @generated from field: string task = 1;
+   */
+  task: string;
+
+  /**
+   * @generated from field: uint64 attempt = 2;
+   */
+  attempt: bigint;
+
+  /**
+   * @generated from field: repeated goclaw.journal.v1.Deed deeds = 3;
+   */
+  deeds: Deed[];
+};
+
+/**
+ * Describes the message goclaw.journal.v1.TaskDeeds.
+ * Use `create(TaskDeedsSchema)` to create a new message.
+ */
+export const TaskDeedsSchema: GenMessage<TaskDeeds> = /*@__PURE__*/
+  messageDesc(file_goclaw_journal_v1_journal, 23);
+
+/**
+ * What an attempt did that must not be done twice.
+ *
+ * @generated from message goclaw.journal.v1.Deed
+ */
+export type Deed = Message<"goclaw.journal.v1.Deed"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: goclaw.journal.v1.Payload value = 2;
+   */
+  value?: Payload | undefined;
+};
+
+/**
+ * Describes the message goclaw.journal.v1.Deed.
+ * Use `create(DeedSchema)` to create a new message.
+ */
+export const DeedSchema: GenMessage<Deed> = /*@__PURE__*/
+  messageDesc(file_goclaw_journal_v1_journal, 24);
 
 /**
  * @generated from message goclaw.journal.v1.TaskProgress
@@ -762,7 +863,7 @@ export type TaskProgress = Message<"goclaw.journal.v1.TaskProgress"> & {
  * Use `create(TaskProgressSchema)` to create a new message.
  */
 export const TaskProgressSchema: GenMessage<TaskProgress> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 22);
+  messageDesc(file_goclaw_journal_v1_journal, 25);
 
 /**
  * @generated from message goclaw.journal.v1.TaskCheckpointed
@@ -789,7 +890,7 @@ export type TaskCheckpointed = Message<"goclaw.journal.v1.TaskCheckpointed"> & {
  * Use `create(TaskCheckpointedSchema)` to create a new message.
  */
 export const TaskCheckpointedSchema: GenMessage<TaskCheckpointed> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 23);
+  messageDesc(file_goclaw_journal_v1_journal, 26);
 
 /**
  * @generated from message goclaw.journal.v1.TaskCompleted
@@ -816,7 +917,7 @@ export type TaskCompleted = Message<"goclaw.journal.v1.TaskCompleted"> & {
  * Use `create(TaskCompletedSchema)` to create a new message.
  */
 export const TaskCompletedSchema: GenMessage<TaskCompleted> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 24);
+  messageDesc(file_goclaw_journal_v1_journal, 27);
 
 /**
  * @generated from message goclaw.journal.v1.TaskRetrying
@@ -868,7 +969,7 @@ export type TaskRetrying = Message<"goclaw.journal.v1.TaskRetrying"> & {
  * Use `create(TaskRetryingSchema)` to create a new message.
  */
 export const TaskRetryingSchema: GenMessage<TaskRetrying> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 25);
+  messageDesc(file_goclaw_journal_v1_journal, 28);
 
 /**
  * @generated from message goclaw.journal.v1.TaskFailed
@@ -905,7 +1006,7 @@ export type TaskFailed = Message<"goclaw.journal.v1.TaskFailed"> & {
  * Use `create(TaskFailedSchema)` to create a new message.
  */
 export const TaskFailedSchema: GenMessage<TaskFailed> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 26);
+  messageDesc(file_goclaw_journal_v1_journal, 29);
 
 /**
  * @generated from message goclaw.journal.v1.TaskCancelled
@@ -937,7 +1038,7 @@ export type TaskCancelled = Message<"goclaw.journal.v1.TaskCancelled"> & {
  * Use `create(TaskCancelledSchema)` to create a new message.
  */
 export const TaskCancelledSchema: GenMessage<TaskCancelled> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 27);
+  messageDesc(file_goclaw_journal_v1_journal, 30);
 
 /**
  * @generated from message goclaw.journal.v1.TaskSkipped
@@ -959,7 +1060,7 @@ export type TaskSkipped = Message<"goclaw.journal.v1.TaskSkipped"> & {
  * Use `create(TaskSkippedSchema)` to create a new message.
  */
 export const TaskSkippedSchema: GenMessage<TaskSkipped> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 28);
+  messageDesc(file_goclaw_journal_v1_journal, 31);
 
 /**
  * @generated from message goclaw.journal.v1.TaskExpanded
@@ -981,7 +1082,7 @@ export type TaskExpanded = Message<"goclaw.journal.v1.TaskExpanded"> & {
  * Use `create(TaskExpandedSchema)` to create a new message.
  */
 export const TaskExpandedSchema: GenMessage<TaskExpanded> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 29);
+  messageDesc(file_goclaw_journal_v1_journal, 32);
 
 /**
  * @generated from message goclaw.journal.v1.TaskWaiting
@@ -1003,7 +1104,7 @@ export type TaskWaiting = Message<"goclaw.journal.v1.TaskWaiting"> & {
  * Use `create(TaskWaitingSchema)` to create a new message.
  */
 export const TaskWaitingSchema: GenMessage<TaskWaiting> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 30);
+  messageDesc(file_goclaw_journal_v1_journal, 33);
 
 /**
  * @generated from message goclaw.journal.v1.TaskResumed
@@ -1020,7 +1121,7 @@ export type TaskResumed = Message<"goclaw.journal.v1.TaskResumed"> & {
  * Use `create(TaskResumedSchema)` to create a new message.
  */
 export const TaskResumedSchema: GenMessage<TaskResumed> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 31);
+  messageDesc(file_goclaw_journal_v1_journal, 34);
 
 /**
  * @generated from message goclaw.journal.v1.TaskStopping
@@ -1052,7 +1153,7 @@ export type TaskStopping = Message<"goclaw.journal.v1.TaskStopping"> & {
  * Use `create(TaskStoppingSchema)` to create a new message.
  */
 export const TaskStoppingSchema: GenMessage<TaskStopping> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 32);
+  messageDesc(file_goclaw_journal_v1_journal, 35);
 
 /**
  * @generated from message goclaw.journal.v1.LeaseEnded
@@ -1074,7 +1175,7 @@ export type LeaseEnded = Message<"goclaw.journal.v1.LeaseEnded"> & {
  * Use `create(LeaseEndedSchema)` to create a new message.
  */
 export const LeaseEndedSchema: GenMessage<LeaseEnded> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 33);
+  messageDesc(file_goclaw_journal_v1_journal, 36);
 
 /**
  * @generated from message goclaw.journal.v1.SignalAccepted
@@ -1101,7 +1202,7 @@ export type SignalAccepted = Message<"goclaw.journal.v1.SignalAccepted"> & {
  * Use `create(SignalAcceptedSchema)` to create a new message.
  */
 export const SignalAcceptedSchema: GenMessage<SignalAccepted> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 34);
+  messageDesc(file_goclaw_journal_v1_journal, 37);
 
 /**
  * @generated from message goclaw.journal.v1.SignalReceipt
@@ -1138,7 +1239,7 @@ export type SignalReceipt = Message<"goclaw.journal.v1.SignalReceipt"> & {
  * Use `create(SignalReceiptSchema)` to create a new message.
  */
 export const SignalReceiptSchema: GenMessage<SignalReceipt> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 35);
+  messageDesc(file_goclaw_journal_v1_journal, 38);
 
 /**
  * @generated from message goclaw.journal.v1.SignalCollected
@@ -1170,7 +1271,7 @@ export type SignalCollected = Message<"goclaw.journal.v1.SignalCollected"> & {
  * Use `create(SignalCollectedSchema)` to create a new message.
  */
 export const SignalCollectedSchema: GenMessage<SignalCollected> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 36);
+  messageDesc(file_goclaw_journal_v1_journal, 39);
 
 /**
  * One commit. The lists go together: element n of each is about the n-th run record of the commit.
@@ -1244,7 +1345,7 @@ export type CommitRecord = Message<"goclaw.journal.v1.CommitRecord"> & {
  * Use `create(CommitRecordSchema)` to create a new message.
  */
 export const CommitRecordSchema: GenMessage<CommitRecord> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 37);
+  messageDesc(file_goclaw_journal_v1_journal, 40);
 
 /**
  * A run without an end, and where its history stood when last noted.
@@ -1278,7 +1379,7 @@ export type OpenRun = Message<"goclaw.journal.v1.OpenRun"> & {
  * Use `create(OpenRunSchema)` to create a new message.
  */
 export const OpenRunSchema: GenMessage<OpenRun> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 38);
+  messageDesc(file_goclaw_journal_v1_journal, 41);
 
 /**
  * A finished run: what lists show, and where its history stands for good.
@@ -1357,7 +1458,7 @@ export type EndedRun = Message<"goclaw.journal.v1.EndedRun"> & {
  * Use `create(EndedRunSchema)` to create a new message.
  */
 export const EndedRunSchema: GenMessage<EndedRun> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 39);
+  messageDesc(file_goclaw_journal_v1_journal, 42);
 
 /**
  * @generated from message goclaw.journal.v1.Definition
@@ -1374,7 +1475,7 @@ export type Definition = Message<"goclaw.journal.v1.Definition"> & {
  * Use `create(DefinitionSchema)` to create a new message.
  */
 export const DefinitionSchema: GenMessage<Definition> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 40);
+  messageDesc(file_goclaw_journal_v1_journal, 43);
 
 /**
  * @generated from message goclaw.journal.v1.RegisteredDefinition
@@ -1416,7 +1517,7 @@ export type RegisteredDefinition = Message<"goclaw.journal.v1.RegisteredDefiniti
  * Use `create(RegisteredDefinitionSchema)` to create a new message.
  */
 export const RegisteredDefinitionSchema: GenMessage<RegisteredDefinition> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 41);
+  messageDesc(file_goclaw_journal_v1_journal, 44);
 
 /**
  * @generated from message goclaw.journal.v1.IdempotentRun
@@ -1438,7 +1539,7 @@ export type IdempotentRun = Message<"goclaw.journal.v1.IdempotentRun"> & {
  * Use `create(IdempotentRunSchema)` to create a new message.
  */
 export const IdempotentRunSchema: GenMessage<IdempotentRun> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 42);
+  messageDesc(file_goclaw_journal_v1_journal, 45);
 
 /**
  * @generated from message goclaw.journal.v1.KeyOfRun
@@ -1460,7 +1561,7 @@ export type KeyOfRun = Message<"goclaw.journal.v1.KeyOfRun"> & {
  * Use `create(KeyOfRunSchema)` to create a new message.
  */
 export const KeyOfRunSchema: GenMessage<KeyOfRun> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 43);
+  messageDesc(file_goclaw_journal_v1_journal, 46);
 
 /**
  * Up to where a run's history was deleted, and the link there.
@@ -1489,7 +1590,7 @@ export type Trimmed = Message<"goclaw.journal.v1.Trimmed"> & {
  * Use `create(TrimmedSchema)` to create a new message.
  */
 export const TrimmedSchema: GenMessage<Trimmed> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 44);
+  messageDesc(file_goclaw_journal_v1_journal, 47);
 
 /**
  * @generated from message goclaw.journal.v1.Cursor
@@ -1506,7 +1607,7 @@ export type Cursor = Message<"goclaw.journal.v1.Cursor"> & {
  * Use `create(CursorSchema)` to create a new message.
  */
 export const CursorSchema: GenMessage<Cursor> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 45);
+  messageDesc(file_goclaw_journal_v1_journal, 48);
 
 /**
  * Commits before this one need not be read at start.
@@ -1535,7 +1636,7 @@ export type Verified = Message<"goclaw.journal.v1.Verified"> & {
  * Use `create(VerifiedSchema)` to create a new message.
  */
 export const VerifiedSchema: GenMessage<Verified> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 46);
+  messageDesc(file_goclaw_journal_v1_journal, 49);
 
 /**
  * @generated from message goclaw.journal.v1.Format
@@ -1552,7 +1653,7 @@ export type Format = Message<"goclaw.journal.v1.Format"> & {
  * Use `create(FormatSchema)` to create a new message.
  */
 export const FormatSchema: GenMessage<Format> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 47);
+  messageDesc(file_goclaw_journal_v1_journal, 50);
 
 /**
  * @generated from message goclaw.journal.v1.Epoch
@@ -1569,7 +1670,7 @@ export type Epoch = Message<"goclaw.journal.v1.Epoch"> & {
  * Use `create(EpochSchema)` to create a new message.
  */
 export const EpochSchema: GenMessage<Epoch> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 48);
+  messageDesc(file_goclaw_journal_v1_journal, 51);
 
 /**
  * @generated from message goclaw.journal.v1.Snapshot
@@ -1616,7 +1717,7 @@ export type Snapshot = Message<"goclaw.journal.v1.Snapshot"> & {
  * Use `create(SnapshotSchema)` to create a new message.
  */
 export const SnapshotSchema: GenMessage<Snapshot> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 49);
+  messageDesc(file_goclaw_journal_v1_journal, 52);
 
 /**
  * @generated from message goclaw.journal.v1.RunState
@@ -1702,7 +1803,7 @@ export type RunState = Message<"goclaw.journal.v1.RunState"> & {
  * Use `create(RunStateSchema)` to create a new message.
  */
 export const RunStateSchema: GenMessage<RunState> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 50);
+  messageDesc(file_goclaw_journal_v1_journal, 53);
 
 /**
  * @generated from message goclaw.journal.v1.RunEndingState
@@ -1739,7 +1840,7 @@ export type RunEndingState = Message<"goclaw.journal.v1.RunEndingState"> & {
  * Use `create(RunEndingStateSchema)` to create a new message.
  */
 export const RunEndingStateSchema: GenMessage<RunEndingState> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 51);
+  messageDesc(file_goclaw_journal_v1_journal, 54);
 
 /**
  * @generated from message goclaw.journal.v1.Agenda
@@ -1781,7 +1882,7 @@ export type Agenda = Message<"goclaw.journal.v1.Agenda"> & {
  * Use `create(AgendaSchema)` to create a new message.
  */
 export const AgendaSchema: GenMessage<Agenda> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 52);
+  messageDesc(file_goclaw_journal_v1_journal, 55);
 
 /**
  * @generated from message goclaw.journal.v1.Collecting
@@ -1803,7 +1904,7 @@ export type Collecting = Message<"goclaw.journal.v1.Collecting"> & {
  * Use `create(CollectingSchema)` to create a new message.
  */
 export const CollectingSchema: GenMessage<Collecting> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 53);
+  messageDesc(file_goclaw_journal_v1_journal, 56);
 
 /**
  * @generated from message goclaw.journal.v1.TaskState
@@ -1923,6 +2024,21 @@ export type TaskState = Message<"goclaw.journal.v1.TaskState"> & {
    * @generated from field: optional goclaw.journal.v1.Mailbox mailbox = 23;
    */
   mailbox?: Mailbox | undefined;
+
+  /**
+   * @generated from field: uint64 fence = 24;
+   */
+  fence: bigint;
+
+  /**
+   * @generated from field: optional string worker = 25;
+   */
+  worker?: string | undefined;
+
+  /**
+   * @generated from field: repeated goclaw.journal.v1.Deed deeds = 26;
+   */
+  deeds: Deed[];
 };
 
 /**
@@ -1930,7 +2046,7 @@ export type TaskState = Message<"goclaw.journal.v1.TaskState"> & {
  * Use `create(TaskStateSchema)` to create a new message.
  */
 export const TaskStateSchema: GenMessage<TaskState> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 54);
+  messageDesc(file_goclaw_journal_v1_journal, 57);
 
 /**
  * @generated from message goclaw.journal.v1.TaskGroup
@@ -1957,7 +2073,7 @@ export type TaskGroup = Message<"goclaw.journal.v1.TaskGroup"> & {
  * Use `create(TaskGroupSchema)` to create a new message.
  */
 export const TaskGroupSchema: GenMessage<TaskGroup> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 55);
+  messageDesc(file_goclaw_journal_v1_journal, 58);
 
 /**
  * @generated from message goclaw.journal.v1.Mailbox
@@ -1974,7 +2090,7 @@ export type Mailbox = Message<"goclaw.journal.v1.Mailbox"> & {
  * Use `create(MailboxSchema)` to create a new message.
  */
 export const MailboxSchema: GenMessage<Mailbox> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 56);
+  messageDesc(file_goclaw_journal_v1_journal, 59);
 
 /**
  * @generated from message goclaw.journal.v1.MailboxEntry
@@ -2011,7 +2127,7 @@ export type MailboxEntry = Message<"goclaw.journal.v1.MailboxEntry"> & {
  * Use `create(MailboxEntrySchema)` to create a new message.
  */
 export const MailboxEntrySchema: GenMessage<MailboxEntry> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 57);
+  messageDesc(file_goclaw_journal_v1_journal, 60);
 
 /**
  * @generated from message goclaw.journal.v1.Collected
@@ -2033,7 +2149,7 @@ export type Collected = Message<"goclaw.journal.v1.Collected"> & {
  * Use `create(CollectedSchema)` to create a new message.
  */
 export const CollectedSchema: GenMessage<Collected> = /*@__PURE__*/
-  messageDesc(file_goclaw_journal_v1_journal, 58);
+  messageDesc(file_goclaw_journal_v1_journal, 61);
 
 /**
  * @generated from enum goclaw.journal.v1.Reason

@@ -25,9 +25,9 @@ describe("an interrupt whose agent does not stop before its timeout", () => {
   test("still cancels the task, which keeps its slot until the agent answers", () => {
     const run = new RunHarness(timed).start("a");
     run.do({ type: "signal", task: "a", signal: "i", content: interrupt() });
-    run.do({ type: "timer", timer: "attempt_timeout", task: "a", attempt: 1 });
+    run.do({ type: "timer", timer: "attempt_timeout", task: "a", lease: 1 });
     expect(run.task("a")).toMatchObject({ status: "CANCELLED", reason: "INTERRUPTED", lease: 1 });
-    expect(run.effects.at(-1)).toMatchObject({ type: "stop", task: "a", attempt: 1 });
+    expect(run.effects.at(-1)).toMatchObject({ type: "stop", task: "a", lease: 1 });
     run.report("a", { kind: "stopped" });
     expect(run.run.status).toBe("FAILED");
   });
@@ -35,7 +35,7 @@ describe("an interrupt whose agent does not stop before its timeout", () => {
   test("still gives its input to the next attempt", () => {
     const run = new RunHarness(timed).start("a");
     run.do({ type: "signal", task: "a", signal: "i", content: interrupt(7) });
-    run.do({ type: "timer", timer: "attempt_timeout", task: "a", attempt: 1 });
+    run.do({ type: "timer", timer: "attempt_timeout", task: "a", lease: 1 });
     expect(run.task("a")).toMatchObject({ status: "RETRYING", reason: "INTERRUPTED", failures: 0 });
     run.report("a", { kind: "stopped" });
     expect(run.task("a").status).toBe("SCHEDULED");
@@ -45,7 +45,7 @@ describe("an interrupt whose agent does not stop before its timeout", () => {
 
 test("an interrupt that comes between a timeout and the agent's answer replaces the input", () => {
   const run = new RunHarness(timed).start("a");
-  run.do({ type: "timer", timer: "attempt_timeout", task: "a", attempt: 1 });
+  run.do({ type: "timer", timer: "attempt_timeout", task: "a", lease: 1 });
   expect(run.task("a")).toMatchObject({ status: "RETRYING", lease: 1 });
   run.do({ type: "signal", task: "a", signal: "i", content: interrupt(7) });
   expect(run.input("a")).toBe(7);
@@ -139,7 +139,7 @@ describe("a run that failed and lets its running tasks finish", () => {
     const run = failing();
     run.limits = { ...run.limits, historyEvents: run.events.length };
     const data = new Uint8Array(1);
-    run.do({ type: "checkpoint", task: "long", attempt: 1, data });
+    run.do({ type: "checkpoint", task: "long", lease: 1, data });
     expect(run.task("long").status).toBe("CANCELLED");
     run.report("long", { kind: "stopped" });
     expect(run.run).toMatchObject({ status: "FAILED", ending: { reason: "LIMIT_EXCEEDED" } });
@@ -190,7 +190,7 @@ test("a cancellation gives agents the time that it names", () => {
   expect(run.effects.at(-1)).toEqual({
     type: "stop",
     task: "a",
-    attempt: 1,
+    lease: 1,
     reason: "CANCELLED_BY_USER",
     graceMs: 123,
   });

@@ -51,7 +51,7 @@ describe("the history of a run", () => {
       reason: "LIMIT_EXCEEDED",
       message: "the run has more than 6 events",
     });
-    run.do({ type: "report", task: "b", attempt: 1, outcome: { kind: "stopped" } });
+    run.do({ type: "report", task: "b", lease: 1, outcome: { kind: "stopped" } });
     expect(run.run).toMatchObject({ status: "FAILED", ending: { reason: "LIMIT_EXCEEDED" } });
   });
 
@@ -78,7 +78,7 @@ describe("the history of a run", () => {
   ])("news stops at half of the %s, facts go on", (_, lower) => {
     const run = limited(lower).start("a");
     const tell = () =>
-      run.do({ type: "progress", task: "a", attempt: 1, percent: 1, note: "on it" }).length;
+      run.do({ type: "progress", task: "a", lease: 1, percent: 1, note: "on it" }).length;
     const told: number[] = [];
     for (let turn = 0; turn < 12; turn++) told.push(tell());
     expect(told[0]).toBe(1);
@@ -123,7 +123,7 @@ describe("signals", () => {
       limit: 2,
     });
     expect(run.do(signal("a", "s2"))).toEqual([]);
-    run.do({ type: "receipt", task: "a", attempt: 1, signal: "s1", receipt: "admitted" });
+    run.do({ type: "receipt", task: "a", lease: 1, signal: "s1", receipt: "admitted" });
     expect(run.do(signal("a", "s3"))).toHaveLength(1);
   });
 
@@ -133,7 +133,7 @@ describe("signals", () => {
     run.do(signal("b", "s1"));
     expect(run.refused(signal("b", "s2"))).toMatchObject({ of: "run", limit: 2 });
     expect(run.do(signal("b", "s1"))).toEqual([]);
-    run.do({ type: "receipt", task: "a", attempt: 1, signal: "s1", receipt: "admitted" });
+    run.do({ type: "receipt", task: "a", lease: 1, signal: "s1", receipt: "admitted" });
     expect(run.do(signal("b", "s2"))).toHaveLength(1);
   });
 

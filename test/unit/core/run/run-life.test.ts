@@ -275,10 +275,10 @@ describe("fencing", () => {
     run.do({ type: "timer", timer: "retry_due", task: "a" });
     run.start("a");
     const late = { kind: "success", output: jsonPayload("late") } as const;
-    expect(run.do({ type: "report", task: "a", attempt: 1, outcome: late })).toEqual([]);
-    expect(run.do({ type: "progress", task: "a", attempt: 1, percent: 1, note: "" })).toEqual([]);
+    expect(run.do({ type: "report", task: "a", lease: 1, outcome: late })).toEqual([]);
+    expect(run.do({ type: "progress", task: "a", lease: 1, percent: 1, note: "" })).toEqual([]);
     run.report("a", { kind: "success", output: jsonPayload("right") });
-    expect(run.do({ type: "report", task: "a", attempt: 2, outcome: late })).toEqual([]);
+    expect(run.do({ type: "report", task: "a", lease: 2, outcome: late })).toEqual([]);
     expect(run.task("a").output).toEqual(jsonPayload("right"));
   });
 });
@@ -287,16 +287,16 @@ describe("time", () => {
   test("a timed out attempt keeps its slot until its agent answers, then the next one starts", () => {
     const run = new RunHarness(chain);
     run.start("a");
-    run.do({ type: "timer", timer: "attempt_timeout", task: "a", attempt: 1 });
+    run.do({ type: "timer", timer: "attempt_timeout", task: "a", lease: 1 });
     expect(run.task("a")).toMatchObject({ status: "RETRYING", reason: "TIMED_OUT", lease: 1 });
     expect(run.run.leases).toBe(1);
     run.at = run.task("a").dueAt;
     expect(run.do({ type: "timer", timer: "retry_due", task: "a" })).toEqual([]);
     expect(
-      types(run.do({ type: "report", task: "a", attempt: 1, outcome: { kind: "stopped" } })),
+      types(run.do({ type: "report", task: "a", lease: 1, outcome: { kind: "stopped" } })),
     ).toEqual(["lease_ended:a", "task_scheduled:a"]);
     expect(run.effects).toContainEqual(
-      expect.objectContaining({ type: "stop", reason: "TIMED_OUT", attempt: 1 }),
+      expect.objectContaining({ type: "stop", reason: "TIMED_OUT", lease: 1 }),
     );
   });
 

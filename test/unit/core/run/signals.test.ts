@@ -32,7 +32,7 @@ describe("steer", () => {
   test("a running agent gets it, a queued one finds it at the start", () => {
     const run = new RunHarness(spec).start("a");
     run.do({ type: "signal", task: "a", signal: "s1", content: steer("left") });
-    expect(run.effects).toContainEqual({ type: "deliver", task: "a", attempt: 1, signal: "s1" });
+    expect(run.effects).toContainEqual({ type: "deliver", task: "a", lease: 1, signal: "s1" });
     run.do({ type: "signal", task: "c", signal: "s2", content: steer("later") });
     expect(receipts(run, "c")).toEqual(["s2:queued"]);
   });
@@ -41,7 +41,7 @@ describe("steer", () => {
     const run = new RunHarness(spec).start("a");
     run.do({ type: "signal", task: "a", signal: "s1", content: steer("left") });
     const receipt = (kind: "delivered" | "admitted", attempt = 1) =>
-      run.do({ type: "receipt", task: "a", attempt, signal: "s1", receipt: kind }).length;
+      run.do({ type: "receipt", task: "a", lease: attempt, signal: "s1", receipt: kind }).length;
     expect([receipt("delivered", 7), receipt("delivered"), receipt("delivered")]).toEqual([
       0, 1, 0,
     ]);
@@ -61,7 +61,7 @@ describe("steer", () => {
       run.do({ type: "signal", task: "a", signal: `s${n}`, content: steer("") });
     const refusal = run.refused({ type: "signal", task: "a", signal: "more", content: steer("") });
     expect(refusal).toMatchObject({ code: "SIGNAL_MAILBOX_FULL", limit: 16 });
-    run.do({ type: "receipt", task: "a", attempt: 1, signal: "s0", receipt: "admitted" });
+    run.do({ type: "receipt", task: "a", lease: 1, signal: "s0", receipt: "admitted" });
     expect(run.do({ type: "signal", task: "a", signal: "more", content: steer("") })).toHaveLength(
       1,
     );
@@ -96,7 +96,7 @@ describe("interrupt", () => {
     expect(run.effects).toContainEqual({
       type: "stop",
       task: "a",
-      attempt: 1,
+      lease: 1,
       reason: "INTERRUPTED",
       graceMs: 100,
     });
@@ -164,7 +164,7 @@ describe("collect", () => {
       finished: ["a", "b"],
       missing: [],
     });
-    expect(run.effects.at(-1)).toEqual({ type: "deliver", task: "judge", attempt: 1, signal: "k" });
+    expect(run.effects.at(-1)).toEqual({ type: "deliver", task: "judge", lease: 1, signal: "k" });
   });
 
   test("any and quorum are satisfied early", () => {

@@ -22,6 +22,7 @@ const SPEC = { name: "one", tasks: [{ id: "a", agent: "x" }] };
 const EVENT_OF_MOVE: Record<TaskMove, Event> = {
   schedule: { type: "task_scheduled", at: 1, task: "a", lane: "default" },
   start: { type: "task_started", at: 1, task: "a", attempt: 1 },
+  return: { type: "task_returned", at: 1, task: "a", attempt: 1 },
   complete: { type: "task_completed", at: 1, task: "a", attempt: 1 },
   retry: {
     type: "task_retrying",
