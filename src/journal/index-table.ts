@@ -4,7 +4,12 @@
  */
 import type { RunId } from "../base/ids.ts";
 import type { RunStatus } from "../core/run/status.ts";
-import type { RegisteredDefinition, RunSummary, StoredDefinition } from "../ports/journal.ts";
+import type {
+  LateResult,
+  RegisteredDefinition,
+  RunSummary,
+  StoredDefinition,
+} from "../ports/journal.ts";
 import { RUN_STATUS_NUMBERS } from "./event-table.ts";
 import {
   double,
@@ -13,6 +18,7 @@ import {
   map,
   message,
   optional,
+  payload,
   text,
   uint,
   uints,
@@ -125,6 +131,16 @@ export const IDEMPOTENT = message<{ readonly runId: RunId; readonly fingerprint:
 export const KEY_OF_RUN = message<{ readonly namespace: string; readonly key: string }>({
   namespace: text(1),
   key: text(2),
+});
+
+export const LATE = message<LateResult>({
+  runId: text<RunId>(1),
+  taskId: text(2),
+  taskIndex: uint(3),
+  lease: uint(4),
+  worker: text(5),
+  at: double(6),
+  output: payload(7),
 });
 
 export const TRIMMED = message<TrimmedRecord>({

@@ -17,6 +17,7 @@ import type {
   Commit,
   CommitPage,
   Journal,
+  LateResult,
   RecoveredRun,
   RegisteredDefinition,
   RetentionRules,
@@ -32,6 +33,7 @@ import {
   ENDED,
   type EndedRecord,
   IDEMPOTENT,
+  LATE,
   REGISTERED,
 } from "./index-table.ts";
 import {
@@ -39,6 +41,8 @@ import {
   definitionKey,
   endedKey,
   idempotencyKeyOf,
+  lateKey,
+  lateRange,
   nameKey,
   rangeOf,
   snapshotKey,
@@ -181,6 +185,19 @@ export class StoreJournal implements Journal {
     const registered = copyOf(this.#log.encodeRecord(key, REGISTERED, definition));
     const commit = { runs: [], definitions: [{ hash, json }], accepted: [], ended: [] };
     return this.#append([registered, ...this.#log.encodeCommit(commit)]);
+  }
+
+  /** As for a definition: recovery would notice its loss. */
+  storeLate(result: LateResult): Promise<void> {
+    const key = lateKey(result.runId, result.taskIndex, result.lease);
+    const stored = copyOf(this.#log.encodeRecord(key, LATE, result));
+    const commit = { runs: [], definitions: [], accepted: [], ended: [] };
+    return this.#append([stored, ...this.#log.encodeCommit(commit)]);
+  }
+
+  async lateResults(runId: RunId): Promise<readonly LateResult[]> {
+    const found = await this.#store.range(lateRange(runId));
+    return found.map(({ key, value }) => readRecord(key, value, (reader) => decode(reader, LATE)));
   }
 
   async registeredDefinitions(): Promise<readonly RegisteredDefinition[]> {

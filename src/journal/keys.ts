@@ -18,6 +18,7 @@ export const PREFIXES = {
   ended: "e",
   idempotency: "i",
   keyOfRun: "k",
+  late: "l",
   meta: "m",
   name: "n",
   open: "o",
@@ -48,6 +49,11 @@ export const snapshotKey = (runId: RunId): Uint8Array => ofRun("snapshot", runId
 export const trimmedKey = (runId: RunId): Uint8Array => ofRun("trimmed", runId);
 /** `keyOfRun/<run id>`: its idempotency key, to find it again when the run is deleted. */
 export const keyOfRunKey = (runId: RunId): Uint8Array => ofRun("keyOfRun", runId);
+/** `late/<run id>/<index of the task>/<lease>`: an output whose lease was gone. */
+export const lateKey = (runId: RunId, taskIndex: number, lease: number): Uint8Array =>
+  ofRun("late", runId, [taskIndex, lease]);
+/** All late results of a run. */
+export const lateRange = (runId: RunId): KeyRange => prefixRange(ofRun("late", runId));
 /** `commit/<n>`: what was in the n-th commit. */
 export const commitKey = (commit: number): Uint8Array =>
   build("commit", 8, (key) => putNumber(key, 1, commit));

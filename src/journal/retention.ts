@@ -17,6 +17,7 @@ import {
   endedKey,
   idempotencyKeyOf,
   keyOfRunKey,
+  lateRange,
   rangeOf,
   runKey,
   snapshotKey,
@@ -144,6 +145,9 @@ export class Retention {
   async #deleteRun(runId: RunId): Promise<Write[]> {
     const writes = await this.#deleteRecords(runId, Number.MAX_SAFE_INTEGER - 1);
     for (const key of [endedKey(runId), snapshotKey(runId), trimmedKey(runId)]) {
+      writes.push({ key, value: undefined });
+    }
+    for await (const { key } of this.#pages(lateRange(runId), PAGE_RECORDS)) {
       writes.push({ key, value: undefined });
     }
     const ofRun = keyOfRunKey(runId);

@@ -4,7 +4,8 @@
  * `DATA_LOSS`. The single-node journal sits on an {@link OrderedStore}; a replicated one can take its place, which is
  * why commits carry partition and epoch.
  */
-import type { RunId } from "../base/ids.ts";
+import type { RunId, TaskId } from "../base/ids.ts";
+import type { Payload } from "../base/payload.ts";
 import type { Instant } from "../base/time.ts";
 import type { Idempotency, RunEvents } from "../core/run/message.ts";
 import type { RunState } from "../core/run/state.ts";
@@ -68,6 +69,19 @@ export interface StoredSnapshot {
   readonly restore: (plan: RunState["plan"]) => RunState;
 }
 
+/** An output that came when its lease was no longer held; it changes no state and may come after the run's end. */
+export interface LateResult {
+  readonly runId: RunId;
+  readonly taskId: TaskId;
+  /** Place of the task in its run. */
+  readonly taskIndex: number;
+  readonly lease: number;
+  /** Instance of the worker that sent it. */
+  readonly worker: string;
+  readonly at: Instant;
+  readonly output: Payload;
+}
+
 /** Position in the order of commits, for consumers of everything (the event bus). */
 export interface CommitPage {
   readonly runs: readonly RunEvents[];
@@ -91,6 +105,10 @@ export interface Journal {
   ): Promise<{ runId: RunId; fingerprint: string } | undefined>;
   /** Summaries of ended runs, newest first, strictly older than `before` when given. */
   listEnded(options: { before?: RunId; limit: number }): Promise<readonly RunSummary[]>;
+  /** Keeps a late result beside its run; one of the same lease takes its place. Resolves when durable. */
+  storeLate(result: LateResult): Promise<void>;
+  /** Late results of a run, in the order of its tasks and of their leases. */
+  lateResults(runId: RunId): Promise<readonly LateResult[]>;
   registerDefinition(definition: RegisteredDefinition): Promise<void>;
   registeredDefinitions(): Promise<readonly RegisteredDefinition[]>;
   /** Saves a compacted state; events up to its sequence may then be trimmed. */
