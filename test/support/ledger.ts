@@ -1,7 +1,8 @@
 /**
  * The accounting behind "nothing lost, nothing twice": reads a run's whole history and says what is wrong with it. A
  * history is right when its sequence has no gap, every task changes only along the arrows of the table, every task and
- * the run end exactly once and last, and no attempt number is used twice.
+ * the run end exactly once and last, and no attempt number is used twice. An announced gap is no hole: the history goes
+ * on from the run as it is there.
  */
 import { type TaskEvent, TaskEventType, TaskState } from "../../gen/goclaw/v1/run_pb.ts";
 import { isTerminalTask, type TaskStatus } from "../../src/core/run/status.ts";
@@ -22,9 +23,20 @@ export function problemsOf(events: readonly TaskEvent[]): string[] {
   const problems: string[] = [];
   const statuses = new Map<string, TaskStatus>();
   const attempts = new Map<string, number>();
+  let expected = 1;
   events.forEach((event, at) => {
     const place = `event ${event.sequence}`;
-    if (Number(event.sequence) !== at + 1) problems.push(`${place} is at position ${at + 1}`);
+    if (event.type === TaskEventType.GAP) {
+      if (Number(event.sequence) < expected) problems.push(`${place}: a gap that goes back`);
+      expected = Number(event.sequence) + 1;
+      for (const { taskId, state, attempt } of event.snapshot?.tasks ?? []) {
+        statuses.set(taskId, STATUS_OF.get(state) as TaskStatus);
+        attempts.set(taskId, attempt);
+      }
+      return;
+    }
+    if (Number(event.sequence) !== expected) problems.push(`${place} is at position ${expected}`);
+    expected++;
     if (RUN_ENDS.has(event.type) !== (at === events.length - 1)) {
       problems.push(`${place}: a run ends with its last event and only then`);
     }
