@@ -198,6 +198,11 @@ export class Shard {
     return this.#post(false, change);
   }
 
+  /** Something outside of the loop may let tasks start: looks at the lanes again. */
+  wake(): void {
+    this.#schedule();
+  }
+
   /** Draws the consequences of every adopted run and reports leases that died with the last process. */
   async resume(): Promise<void> {
     await this.#post(false, (batch) => {
@@ -382,6 +387,7 @@ export class Shard {
     if (event.type === "task_scheduled") lanes.enqueue(task);
     else if (event.type === "task_started") lanes.started(task);
     else if (hadLease && task.lease === 0) lanes.released(task);
+    if (event.type === "task_returned") lanes.enqueue(task);
     if (isTerminalTask(task.status) && task.place !== undefined && !hadLease) lanes.remove(task);
   }
 
@@ -404,7 +410,9 @@ export class Shard {
       }
       for (const task of moves.start) {
         const waitedMs = batch.at - task.since;
-        this.#carryOut(batch, task.run, { type: "start", task: task.id });
+        const worker = lanes.workerOf(task);
+        const placed = worker === undefined ? {} : { worker };
+        this.#carryOut(batch, task.run, { type: "start", task: task.id, ...placed });
         this.#deps.metrics.laneWait(task.lane, waitedMs / 1000);
       }
       for (const task of moves.offer) {

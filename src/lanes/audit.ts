@@ -50,9 +50,9 @@ export function auditLanes(runs: Iterable<RunState>, claims: Claims): LaneAudit 
 
 function claimedFigures({ globalOccupied, lanes, sessionTasks }: Claims): Map<string, number> {
   const figures = new Map([["occupied:global", globalOccupied]]);
-  for (const { name, gate, queue } of lanes) {
+  for (const { name, gate, queued } of lanes) {
     figures.set(`occupied:${name}`, gate.occupied);
-    figures.set(`queued:${name}`, queue.size);
+    figures.set(`queued:${name}`, queued);
   }
   for (const [key, tasks] of sessionTasks ?? []) figures.set(`session:${key}`, tasks);
   return figures;

@@ -22,6 +22,7 @@ import {
 } from "../core/lane/lane.ts";
 import { Ticket, ticketOf } from "../core/lane/ticket.ts";
 import type { RunState, TaskState } from "../core/run/state.ts";
+import type { Opening, Placement } from "../ports/placement.ts";
 import { auditLanes, type LaneAudit } from "./audit.ts";
 import { Gate } from "./gate.ts";
 import { Lane } from "./lane.ts";
@@ -45,6 +46,8 @@ export interface LaneMoves {
   readonly offer: TaskState[];
 }
 
+const NO_OPENINGS: readonly Opening[] = [];
+
 /** All lanes of one engine. */
 export class LaneManager {
   readonly #agingMs: number;
@@ -54,13 +57,18 @@ export class LaneManager {
   /** The named lanes in the order in which they may start next: whoever starts a task goes to the end. */
   #rotation: Lane[] = [];
   #weights = new Map<string, number>();
+  readonly #placement: Placement | undefined;
   #config: LanesConfig;
   /** The latest instant seen. */
   #now: Instant = 0;
 
-  /** Throws `ARGUMENT_INVALID` or `LANE_UNKNOWN` for settings that could not work. */
-  constructor(config: LanesConfig) {
+  /**
+   * Throws `ARGUMENT_INVALID` or `LANE_UNKNOWN` for settings that could not work. Without `placement` every task that
+   * has its slots can be run.
+   */
+  constructor(config: LanesConfig, placement?: Placement) {
     refuseWrongConfig(config);
+    this.#placement = placement;
     this.#config = config;
     this.#agingMs = (config.order ?? LANE_ORDER_DEFAULT).agingMs;
     this.#sessions = new Sessions(config.session);
@@ -88,6 +96,11 @@ export class LaneManager {
     const lane = this.#laneOf(task.lane);
     const ticket = this.#ticketAnew(task, "queued", lane.name);
     lane.enter(ticket, this.#seen(task.since));
+  }
+
+  /** Instance of the worker that a task in `start` is meant for; undefined for agents of the daemon. */
+  workerOf(task: TaskState): string | undefined {
+    return this.#placement?.workerOf(task);
   }
 
   /** The task holds a lease. Without a grant (after a restart) its slots are taken now, free or not. */
@@ -120,6 +133,9 @@ export class LaneManager {
   /** What may happen at `at`: at most `limit` starts, drops and offers each. Poll again when `limit` were returned. */
   poll(at: Instant, limit: number): LaneMoves {
     this.#seen(at);
+    for (const { need, room } of this.#placement?.openings() ?? NO_OPENINGS) {
+      for (const lane of this.#rotation) lane.bringBack(need, room, at);
+    }
     const start = this.#grant(at, limit);
     const drop: TaskState[] = [];
     const offer: TaskState[] = [];
@@ -282,8 +298,9 @@ export class LaneManager {
         lane.offered--;
         return;
       case "queued":
-        return lane.queue.remove(ticket);
+        return lane.remove(ticket);
       case "granted":
+        this.#placement?.release(ticket.task);
         return this.#giveBack(ticket);
       case "held":
         return assert(false, `task ${ticket.task.id} holds slots and cannot wait for them`);
@@ -305,6 +322,11 @@ export class LaneManager {
         continue;
       }
       if (!this.#global.fits(head.cost)) break;
+      const need = this.#placement?.reserve(head.task);
+      if (need !== undefined) {
+        lane.setAside(head, need, at);
+        continue;
+      }
       lane.queue.take(at);
       lane.gate.spend(at);
       this.#global.spend(at);

@@ -17,6 +17,9 @@ export class Lane {
   readonly outside: FairQueue;
   capacity: number;
   overflow: Overflow;
+  /** Queued tasks that nobody could run now, by what is missing. */
+  readonly #aside = new Map<string, FairQueue>();
+  readonly #asideOf: () => FairQueue;
   /** Tasks that left the outside and have not entered yet; room is kept for them. */
   offered = 0;
   /** Newcomers let in although the queue was full: each may cost the oldest queued task its place. */
@@ -27,13 +30,66 @@ export class Lane {
     this.gate = new Gate(config.concurrency, config.rate);
     this.queue = new FairQueue(agingMs, weightOf);
     this.outside = new FairQueue(agingMs, weightOf);
+    this.#asideOf = () => new FairQueue(agingMs, weightOf);
     this.capacity = config.capacity;
     this.overflow = config.overflow;
   }
 
+  /** Tasks that are queued, those set aside included. */
+  get queued(): number {
+    let queued = this.queue.size;
+    for (const aside of this.#aside.values()) queued += aside.size;
+    return queued;
+  }
+
+  /** The queued task that arrived first. */
+  get oldest(): Ticket | undefined {
+    let { oldest } = this.queue;
+    for (const aside of this.#aside.values()) {
+      const since = aside.oldest?.task.since ?? Number.POSITIVE_INFINITY;
+      if (oldest === undefined || since < oldest.task.since) oldest = aside.oldest;
+    }
+    return oldest;
+  }
+
+  /** Takes a ticket that waits for its turn out of its way, because nobody could run it. */
+  setAside(ticket: Ticket, need: string, at: Instant): void {
+    this.queue.remove(ticket);
+    let aside = this.#aside.get(need);
+    if (aside === undefined) {
+      aside = this.#asideOf();
+      this.#aside.set(need, aside);
+    }
+    ticket.need = need;
+    aside.push(ticket, at);
+  }
+
+  /** Lets up to `limit` tickets that miss this compete again, in the order in which they would have started. */
+  bringBack(need: string, limit: number, at: Instant): void {
+    const aside = this.#aside.get(need);
+    if (aside === undefined) return;
+    for (let left = limit; left > 0; left--) {
+      const ticket = aside.take(at);
+      if (ticket === undefined) break;
+      ticket.need = undefined;
+      this.queue.push(ticket, at);
+    }
+    if (aside.size === 0) this.#aside.delete(need);
+  }
+
+  /** Takes out a queued ticket, set aside or not. */
+  remove(ticket: Ticket): void {
+    const { need } = ticket;
+    const aside = need === undefined ? undefined : this.#aside.get(need);
+    ticket.need = undefined;
+    if (need === undefined || aside === undefined) return this.queue.remove(ticket);
+    aside.remove(ticket);
+    if (aside.size === 0) this.#aside.delete(need);
+  }
+
   /** How many more tasks fit into the queue. */
   get room(): number {
-    return Math.max(0, this.capacity - this.queue.size - this.offered);
+    return Math.max(0, this.capacity - this.queued - this.offered);
   }
 
   /** Whether a newcomer may enter without overflow. */
@@ -43,7 +99,7 @@ export class Lane {
 
   /** Whether no task is in it, before it or holds one of its slots. */
   get isEmpty(): boolean {
-    return this.queue.size + this.outside.size + this.offered + this.gate.occupied === 0;
+    return this.queued + this.outside.size + this.offered + this.gate.occupied === 0;
   }
 
   /** Adds a ticket to the queue. Retries come back to a full lane without costing anybody a place. */
@@ -55,11 +111,11 @@ export class Lane {
 
   /** The oldest tickets that lose their place to newcomers (`drop: oldest`), taken out of the queue; at most `limit`. */
   evict(limit: number): Ticket[] {
-    const owed = Math.min(this.#excess, Math.max(0, this.queue.size - this.capacity));
+    const owed = Math.min(this.#excess, Math.max(0, this.queued - this.capacity));
     const evicted: Ticket[] = [];
-    for (let oldest = this.queue.oldest; oldest !== undefined; oldest = this.queue.oldest) {
+    for (let oldest = this.oldest; oldest !== undefined; oldest = this.oldest) {
       if (evicted.length === Math.min(owed, limit)) break;
-      this.queue.remove(oldest);
+      this.remove(oldest);
       evicted.push(oldest);
     }
     this.#excess = owed - evicted.length;
@@ -76,8 +132,8 @@ export class Lane {
 
   /** The lane as operators see it; `now` is the latest instant known. */
   status(now: Instant): LaneStatus {
-    const { gate, queue } = this;
-    const isRated = queue.size > 0 && gate.opensAt > now;
+    const { gate, queued } = this;
+    const isRated = queued > 0 && gate.opensAt > now;
     return {
       name: this.name,
       kind: "named",
@@ -87,9 +143,9 @@ export class Lane {
       rate: gate.rate,
       paused: gate.paused,
       occupied: gate.occupied,
-      queued: queue.size,
+      queued,
       blocked: this.outside.size + this.offered,
-      oldestSince: queue.oldest?.task.since,
+      oldestSince: this.oldest?.task.since,
       opensAt: isRated ? gate.opensAt : undefined,
     };
   }

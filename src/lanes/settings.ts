@@ -71,7 +71,7 @@ export function refuseNewUntilRestart(now: LanesConfig, wanted: LanesConfig): vo
 /** Throws `LANE_IN_USE` when tasks wait in or before the lane, or hold its slots. */
 export function refuseIfUsed(lane: Lane): void {
   if (lane.isEmpty) return;
-  const waiting = lane.queue.size + lane.outside.size + lane.offered;
+  const waiting = lane.queued + lane.outside.size + lane.offered;
   refuse(fault("LANE_IN_USE", { lane: lane.name, waiting, occupied: lane.gate.occupied }));
 }
 

@@ -36,6 +36,8 @@ export class Ticket implements HeapEntry {
   heapIndex = -1;
   /** The flow it waits in, while it is in a queue. */
   flow: Flow | undefined = undefined;
+  /** What it waits for beside its turn; set while it is set aside. */
+  need: string | undefined = undefined;
   /** Its neighbours in order of arrival, while it is in a queue. */
   older: Ticket | undefined = undefined;
   newer: Ticket | undefined = undefined;
