@@ -30,6 +30,9 @@ const OPTIONS = {
   writeBufferSize: 16 * 1024 * 1024,
 } as const;
 
+/** How LevelDB words that a file ends before a block does, or that a file it knows of is gone: no disk says that. */
+const CUT = /: (?:Invalid argument|No such file or directory)$/;
+
 /** An {@link OrderedStore} in a directory of LevelDB's. */
 export class LevelStore implements OrderedStore {
   readonly #directory: string;
@@ -153,10 +156,11 @@ function closed(operation: string): Fault {
 }
 
 function problem(operation: string, directory: string, error: unknown): Fault {
-  const { code } = error as { readonly code?: string };
+  const { code, message = "" } = error as { readonly code?: string; readonly message?: string };
   if (code === "LEVEL_LOCKED") return fault("STORE_LOCKED", { directory });
-  if (code !== "LEVEL_CORRUPTION") return failed(operation, error);
-  return fault("DATA_LOSS", { where: directory, detail: (error as Error).message });
+  const isDamage = code === "LEVEL_CORRUPTION" || (code === "LEVEL_IO_ERROR" && CUT.test(message));
+  if (!isDamage) return failed(operation, error);
+  return fault("DATA_LOSS", { where: directory, detail: message });
 }
 
 function failed(operation: string, error: unknown): Fault {

@@ -4,7 +4,7 @@
  * answer says which and why, so that it can be logged.
  */
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { access, mkdir, mkdtemp, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -76,6 +76,7 @@ export async function openStore(
   const chosen = engine ?? (problem === "" ? "rocksdb" : "leveldb");
   if (found === undefined)
     await writeFormat(directory, chosen, options.version ?? "of unknown version");
+  await refuseHeadless(directory);
   const store = await openEngine(chosen, directory);
   try {
     const mark = await FileMark.open(join(directory, MARK_FILE));
@@ -84,6 +85,22 @@ export async function openStore(
     await store.close();
     throw error;
   }
+}
+
+/**
+ * Both engines take a database without its `CURRENT` file for a new one and delete the rest. The mark is made after
+ * the first opening, so where it is, there was a database.
+ */
+async function refuseHeadless(directory: string): Promise<void> {
+  const isThere = (name: string): Promise<boolean> =>
+    access(join(directory, name)).then(
+      () => true,
+      () => false,
+    );
+  const current = join(STORE_DIRECTORY, "CURRENT");
+  if ((await isThere(current)) || !(await isThere(MARK_FILE))) return;
+  const detail = "the file is missing; nothing beside it was touched";
+  refuse(fault("DATA_LOSS", { where: join(directory, current), detail }));
 }
 
 function openEngine(engine: StoreEngine, directory: string): Promise<OrderedStore> {

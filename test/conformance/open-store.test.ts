@@ -120,6 +120,21 @@ describe("openStore", () => {
     }
   });
 
+  test.each(["rocksdb", "leveldb"] as const)(
+    "a %s store that lost its beginning is DATA_LOSS, and what is left is not touched",
+    async (engine) => {
+      const first = await openStore(directory, { engine });
+      await first.store.write([{ key, value: key }]);
+      await close(first);
+      await rm(join(directory, "store", "CURRENT"));
+      const left = (await readdir(join(directory, "store"))).sort();
+      await expect(openStore(directory)).rejects.toMatchObject({
+        fault: { code: "DATA_LOSS", where: join(directory, "store", "CURRENT") },
+      });
+      expect((await readdir(join(directory, "store"))).sort()).toEqual(left);
+    },
+  );
+
   test("the probe finds RocksDB working here and leaves nothing behind", async () => {
     const { TMPDIR } = process.env;
     process.env.TMPDIR = directory;
