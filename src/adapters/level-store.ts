@@ -5,9 +5,10 @@
  */
 import { ClassicLevel } from "classic-level";
 import { type Fault, FaultError, fault } from "../base/fault.ts";
+import type { WriteFrame } from "../base/write-frame.ts";
 import type { Entry, KeyRange, OrderedStore, RangeOptions, Write } from "../ports/store.ts";
 import { directoryBytes } from "./directory-bytes.ts";
-import { encodeWrites, visitWrites } from "./store-frames.ts";
+import { frameOf } from "./store-frames.ts";
 
 type Level = ClassicLevel<Uint8Array, Uint8Array>;
 type Operation =
@@ -59,12 +60,12 @@ export class LevelStore implements OrderedStore {
     this.#level = level;
   }
 
-  write(batch: readonly Write[]): Promise<void> {
-    const frame = encodeWrites(batch);
+  write(batch: readonly Write[] | WriteFrame): Promise<void> {
+    const frame = frameOf(batch);
     return this.#enqueue("write", false, (into) => {
-      visitWrites(frame, (key, value) => {
+      for (const { key, value } of frame) {
         into.push(value === undefined ? { type: "del", key } : { type: "put", key, value });
-      });
+      }
     });
   }
 

@@ -5,6 +5,7 @@
  */
 import { FaultError, fault } from "../base/fault.ts";
 import { SortedMap } from "../base/sorted-map.ts";
+import type { WriteFrame } from "../base/write-frame.ts";
 import type { Entry, KeyRange, Mark, OrderedStore, RangeOptions, Write } from "../ports/store.ts";
 
 /** One change on its way to the medium. Keys are strings of one UTF-16 unit per byte. */
@@ -96,8 +97,10 @@ export class MemoryStore implements OrderedStore {
     this.#lock = lock;
   }
 
-  write(batch: readonly Write[]): Promise<void> {
-    return this.#sync("write", batch.map(toChange));
+  write(batch: readonly Write[] | WriteFrame): Promise<void> {
+    const changes: DiskChange[] = [];
+    for (const { key, value } of batch) changes.push(toChange(key, value));
+    return this.#sync("write", changes);
   }
 
   deleteRange(range: KeyRange): Promise<void> {
@@ -178,10 +181,9 @@ export class MemoryMark implements Mark {
   }
 }
 
-function toChange(write: Write): DiskChange {
-  const key = keyText(write.key);
-  if (write.value === undefined) return { kind: "delete", key };
-  return { kind: "put", key, value: write.value.slice() };
+function toChange(bytes: Uint8Array, value: Uint8Array | undefined): DiskChange {
+  const key = keyText(bytes);
+  return value === undefined ? { kind: "delete", key } : { kind: "put", key, value: value.slice() };
 }
 
 /** Bytes as a string of one unit per byte; the order stays. */

@@ -4,8 +4,9 @@
  * value that is no number is dropped, a gauge that cannot be read is left out of that scrape, and a label that takes
  * more than a thousand values continues as `other`.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { collectDefaultMetrics, Gauge, type Metric, Registry } from "prom-client";
 import type { GaugeName, GaugeValue, Metrics } from "../ports/telemetry.ts";
+import { CounterSeries, HistogramSeries } from "./metric-series.ts";
 import { COUNTERS, FACTS, GAUGES, HISTOGRAMS, type MetricDeclaration } from "./metric-table.ts";
 
 /** Most values one label takes: names of agents come from definitions, and those from clients. */
@@ -14,8 +15,8 @@ const LABEL_VALUES_MAX = 1_000;
 /** The metrics of one engine. */
 export class PromMetrics implements Metrics {
   readonly #registry = new Registry();
-  readonly #counters: Record<keyof typeof COUNTERS, Counter>;
-  readonly #histograms: Record<keyof typeof HISTOGRAMS, Histogram>;
+  readonly #counters: Record<keyof typeof COUNTERS, CounterSeries>;
+  readonly #histograms: Record<keyof typeof HISTOGRAMS, HistogramSeries>;
   readonly #facts: Record<keyof typeof FACTS, Gauge>;
   readonly #readers = new Map<GaugeName, () => readonly GaugeValue[]>();
   readonly #agents = new Set<string>();
@@ -29,10 +30,9 @@ export class PromMetrics implements Metrics {
       labelNames: of.labels,
       registers,
     });
-    this.#counters = build(COUNTERS, (name, of) => new Counter(config(name, of)));
-    this.#histograms = build(
-      HISTOGRAMS,
-      (name, of) => new Histogram({ ...config(name, of), buckets: [...(of.buckets ?? [])] }),
+    this.#counters = build(COUNTERS, (name, of) => this.#register(new CounterSeries(name, of)));
+    this.#histograms = build(HISTOGRAMS, (name, of) =>
+      this.#register(new HistogramSeries(name, of)),
     );
     this.#facts = build(FACTS, (name, of) => new Gauge(config(name, of)));
     build(GAUGES, (name, of) => {
@@ -56,40 +56,38 @@ export class PromMetrics implements Metrics {
   }
 
   taskEnded(state: string, reason: string): void {
-    this.#counters.goclaw_tasks_total.inc({ state, reason });
+    this.#counters.goclaw_tasks_total.add(1, state, reason);
   }
 
   runEnded(state: string): void {
-    this.#counters.goclaw_runs_total.inc({ state });
+    this.#counters.goclaw_runs_total.add(1, state);
   }
 
   laneWait(lane: string, seconds: number): void {
-    this.#observe("goclaw_lane_wait_duration_seconds", seconds, {
-      lane: bounded(this.#lanes, lane),
-    });
+    const { goclaw_lane_wait_duration_seconds: waits } = this.#histograms;
+    waits.observe(seconds, bounded(this.#lanes, lane));
   }
 
   laneOutcome(lane: string, outcome: "accepted" | "rejected" | "redirected" | "dropped"): void {
-    this.#counters.goclaw_lane_outcomes_total.inc({ lane: bounded(this.#lanes, lane), outcome });
+    this.#counters.goclaw_lane_outcomes_total.add(1, bounded(this.#lanes, lane), outcome);
   }
 
   taskStartLatency(seconds: number): void {
-    this.#observe("goclaw_task_start_latency_seconds", seconds);
+    this.#histograms.goclaw_task_start_latency_seconds.observe(seconds);
   }
 
   attemptEnded(agent: string, seconds: number): void {
-    this.#observe("goclaw_attempt_duration_seconds", seconds, {
-      agent: bounded(this.#agents, agent),
-    });
+    const { goclaw_attempt_duration_seconds: durations } = this.#histograms;
+    durations.observe(seconds, bounded(this.#agents, agent));
   }
 
   retried(reason: string): void {
-    this.#counters.goclaw_retries_total.inc({ reason });
+    this.#counters.goclaw_retries_total.add(1, reason);
   }
 
   journalCommit(seconds: number, events: number): void {
-    this.#observe("goclaw_journal_commit_seconds", seconds);
-    this.#observe("goclaw_journal_batch_events", events);
+    this.#histograms.goclaw_journal_commit_seconds.observe(seconds);
+    this.#histograms.goclaw_journal_batch_events.observe(events);
   }
 
   recovered(seconds: number, runs: number): void {
@@ -98,31 +96,29 @@ export class PromMetrics implements Metrics {
   }
 
   limitHit(limit: string): void {
-    this.#counters.goclaw_limit_hits_total.inc({ limit });
+    this.#counters.goclaw_limit_hits_total.add(1, limit);
   }
 
   watcherCutOff(): void {
-    this.#counters.goclaw_watchers_cut_off_total.inc();
+    this.#counters.goclaw_watchers_cut_off_total.add(1);
   }
 
   lateReport(): void {
-    this.#counters.goclaw_late_reports_total.inc();
+    this.#counters.goclaw_late_reports_total.add(1);
   }
 
   busPublished(messages: number): void {
-    this.#counters.goclaw_bus_published_total.inc(messages);
+    this.#counters.goclaw_bus_published_total.add(messages);
   }
 
   gauge(name: GaugeName, read: () => readonly GaugeValue[]): void {
     this.#readers.set(name, read);
   }
 
-  #observe(
-    name: keyof typeof HISTOGRAMS,
-    value: number,
-    labels: Record<string, string> = {},
-  ): void {
-    if (Number.isFinite(value)) this.#histograms[name].observe(labels, value);
+  /** The registry asks a metric for nothing but its name and `get`. */
+  #register<Series extends CounterSeries | HistogramSeries>(series: Series): Series {
+    this.#registry.registerMetric(series as unknown as Metric);
+    return series;
   }
 
   /** A gauge that nobody registered or that cannot be read has no sample: a zero would be a claim. */

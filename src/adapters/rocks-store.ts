@@ -7,10 +7,11 @@ import { mkdir } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import { Deque } from "../base/deque.ts";
 import { type Fault, FaultError, fault } from "../base/fault.ts";
+import type { WriteFrame } from "../base/write-frame.ts";
 import type { Entry, KeyRange, OrderedStore, RangeOptions, Write } from "../ports/store.ts";
 import { directoryBytes } from "./directory-bytes.ts";
 import type { Problem, RocksReply, RocksRequest } from "./rocks-thread.ts";
-import { decodeValues, encodeValues, encodeWrites, toEntries } from "./store-frames.ts";
+import { decodeValues, encodeValues, frameOf, toEntries } from "./store-frames.ts";
 
 interface Waiting<T> {
   readonly resolve: (value: T) => void;
@@ -73,9 +74,9 @@ export class RocksStore implements OrderedStore {
     });
   }
 
-  write(batch: readonly Write[]): Promise<void> {
+  write(batch: readonly Write[] | WriteFrame): Promise<void> {
     if (this.#refuses("write") !== undefined) return this.#refused("write");
-    const frame = encodeWrites(batch);
+    const { buffer: frame } = frameOf(batch);
     return this.#postWrite({ kind: "write", frame }, [frame]);
   }
 

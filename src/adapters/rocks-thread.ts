@@ -5,8 +5,9 @@
  * engine's memory; buffers come and go by transfer.
  */
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { WriteFrame } from "../base/write-frame.ts";
 import { type Database, loadRocks, type RocksBinding } from "./rocks-binding.ts";
-import { decodeValues, encodeValues, visitWrites } from "./store-frames.ts";
+import { decodeValues, encodeValues } from "./store-frames.ts";
 
 /** What the engine asks. Writes are answered in order, so they need no id. */
 export type RocksRequest =
@@ -121,10 +122,10 @@ class RocksThread {
     const rocks = this.#rocks;
     const batch = rocks.batch_init();
     for (const frame of frames) {
-      visitWrites(frame, (key, value) => {
+      for (const { key, value } of new WriteFrame(frame)) {
         if (value === undefined) rocks.batch_del(batch, key, NO_OPTIONS);
         else rocks.batch_put(batch, key, value, NO_OPTIONS);
-      });
+      }
     }
     rocks.batch_write(this.#database, batch, { sync: true });
     rocks.batch_clear(batch);

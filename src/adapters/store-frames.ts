@@ -1,38 +1,22 @@
 /**
  * Batches and entries as one buffer each, so that they cross to the storage thread as a transfer instead of a copy of
- * thousands of small objects, and so that a store has taken a batch's bytes when `write` returns. The layout is private
- * to one process: a count, then operation, key and value, lengths in front, all numbers 32 bits.
+ * thousands of small objects, and so that a store has taken a batch's bytes when `write` returns. Read entries are a
+ * count, then a flag and a value each, lengths in front, all numbers 32 bits; private to one process, as frames are.
  */
+import { addWrite, type FrameSink, WriteFrame } from "../base/write-frame.ts";
 import type { Entry, Write } from "../ports/store.ts";
 
-const PUT = 1;
-const DELETE = 0;
+const PRESENT = 1;
+const ABSENT = 0;
 
-/** Copies a batch into a buffer of its own. */
-export function encodeWrites(batch: readonly Write[]): ArrayBuffer {
-  let size = 4;
-  for (const { key, value } of batch) size += 12 + key.length + (value?.length ?? 0);
-  const frame = new FrameWriter(size);
-  frame.number(batch.length);
-  for (const { key, value } of batch) {
-    frame.number(value === undefined ? DELETE : PUT);
-    frame.bytes(key);
-    if (value !== undefined) frame.bytes(value);
-  }
-  return frame.buffer;
-}
-
-/** Calls `visit` for each write of a frame, in order; the bytes are views into it. */
-export function visitWrites(
-  buffer: ArrayBuffer,
-  visit: (key: Uint8Array, value: Uint8Array | undefined) => void,
-): void {
-  const frame = new FrameReader(buffer);
-  for (let left = frame.number(); left > 0; left--) {
-    const operation = frame.number();
-    const key = frame.bytes();
-    visit(key, operation === PUT ? frame.bytes() : undefined);
-  }
+/** A batch as a frame of its own. */
+export function frameOf(batch: readonly Write[] | WriteFrame): WriteFrame {
+  if (batch instanceof WriteFrame) return batch;
+  let size = 0;
+  for (const { key, value } of batch) size += 9 + key.length + (value?.length ?? 0);
+  const sink = new FrameWriter(size);
+  for (const { key, value } of batch) addWrite(sink, key, value);
+  return new WriteFrame(sink.buffer.slice(0, sink.length));
 }
 
 /** Copies what a read found into one buffer; `undefined` values are kept as such. */
@@ -40,9 +24,9 @@ export function encodeValues(values: readonly (Uint8Array | undefined)[]): Array
   let size = 4;
   for (const value of values) size += 8 + (value?.length ?? 0);
   const frame = new FrameWriter(size);
-  frame.number(values.length);
+  frame.fixed32(values.length);
   for (const value of values) {
-    frame.number(value === undefined ? DELETE : PUT);
+    frame.fixed32(value === undefined ? ABSENT : PRESENT);
     if (value !== undefined) frame.bytes(value);
   }
   return frame.buffer;
@@ -53,7 +37,7 @@ export function decodeValues(buffer: ArrayBuffer): (Uint8Array | undefined)[] {
   const frame = new FrameReader(buffer);
   const values: (Uint8Array | undefined)[] = [];
   for (let left = frame.number(); left > 0; left--) {
-    values.push(frame.number() === PUT ? frame.bytes() : undefined);
+    values.push(frame.number() === PRESENT ? frame.bytes() : undefined);
   }
   return values;
 }
@@ -67,11 +51,12 @@ export function toEntries(flat: readonly (Uint8Array | undefined)[]): Entry[] {
   return entries;
 }
 
-class FrameWriter {
+/** Writes into a buffer whose size is known. */
+class FrameWriter implements FrameSink {
   readonly buffer: ArrayBuffer;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  #at = 0;
+  length = 0;
 
   constructor(size: number) {
     this.buffer = new ArrayBuffer(size);
@@ -79,15 +64,27 @@ class FrameWriter {
     this.#view = new DataView(this.buffer);
   }
 
-  number(value: number): void {
-    this.#view.setUint32(this.#at, value, true);
-    this.#at += 4;
+  byte(value: number): void {
+    this.#bytes[this.length++] = value;
+  }
+
+  fixed32(value: number): void {
+    this.#view.setUint32(this.length, value, true);
+    this.length += 4;
+  }
+
+  patch32(at: number, value: number): void {
+    this.#view.setUint32(at, value, true);
+  }
+
+  raw(data: Uint8Array): void {
+    this.#bytes.set(data, this.length);
+    this.length += data.length;
   }
 
   bytes(data: Uint8Array): void {
-    this.number(data.length);
-    this.#bytes.set(data, this.#at);
-    this.#at += data.length;
+    this.fixed32(data.length);
+    this.raw(data);
   }
 }
 

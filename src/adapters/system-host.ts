@@ -16,9 +16,6 @@ const TIMEOUT_MAX_MS: Millis = 2 ** 31 - 1;
 /** Random bytes fetched at a time: a call into the crypto library costs more than the bytes. */
 const POOL_BYTES = 16 * 1024;
 
-/** Two hex digits for each byte. */
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
-
 /** The clock, timers and randomness of this process. */
 export class SystemHost implements Host {
   readonly #wallAtStart: Instant = Date.now();
@@ -26,7 +23,7 @@ export class SystemHost implements Host {
   /** How far engine time is ahead of the clock, when the clock went back between two lives. */
   #aheadMs: Millis = 0;
   readonly #timers = new Set<SystemTimer>();
-  readonly #pool = new Uint8Array(POOL_BYTES);
+  readonly #pool = Buffer.alloc(POOL_BYTES);
   #poolLeft = 0;
   readonly #nextUlid = monotonicFactory(() => this.#randomByte() / 256);
   #deferred = 0;
@@ -77,9 +74,8 @@ export class SystemHost implements Host {
   }
 
   randomHex(bytes: number): string {
-    let text = "";
-    for (let left = bytes; left > 0; left--) text += HEX[this.#randomByte()];
-    return text;
+    const to = this.#take(bytes);
+    return this.#pool.toString("hex", to - bytes, to);
   }
 
   sha256(data: string | Uint8Array): string {
@@ -99,12 +95,18 @@ export class SystemHost implements Host {
   }
 
   #randomByte(): number {
-    if (this.#poolLeft === 0) {
+    return this.#pool[this.#take(1) - 1] ?? 0;
+  }
+
+  /** Where `bytes` unused bytes of the pool end. */
+  #take(bytes: number): number {
+    if (this.#poolLeft < bytes) {
       randomFillSync(this.#pool);
       this.#poolLeft = POOL_BYTES;
     }
-    this.#poolLeft--;
-    return this.#pool[this.#poolLeft] ?? 0;
+    const to = this.#poolLeft;
+    this.#poolLeft -= bytes;
+    return to;
   }
 }
 

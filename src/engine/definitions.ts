@@ -62,8 +62,10 @@ export class Definitions {
 
   /** The plan stored under a content hash; `DATA_LOSS` when an existing run names a missing one. */
   async planByHash(hash: string): Promise<Plan> {
-    const known = this.#byHash.get(hash);
-    if (known !== undefined) return known;
+    return this.#byHash.get(hash) ?? this.#load(hash);
+  }
+
+  async #load(hash: string): Promise<Plan> {
     const json = await this.#deps.journal.definition(hash);
     if (json === undefined) {
       return refuse(
@@ -73,9 +75,10 @@ export class Definitions {
     return this.#compile(parseCanonical(json), hash);
   }
 
-  /** Finds a registered definition by `name` (newest) or `name@version`. */
-  async named(namespace: string, reference: string): Promise<Plan> {
-    return this.planByHash(this.find(namespace, reference).hash);
+  /** The plan of a registered definition by `name` (newest) or `name@version`; at once where it is in memory. */
+  named(namespace: string, reference: string): Plan | Promise<Plan> {
+    const { hash } = this.find(namespace, reference);
+    return this.#byHash.get(hash) ?? this.#load(hash);
   }
 
   find(namespace: string, reference: string): RegisteredDefinition {

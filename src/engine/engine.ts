@@ -229,7 +229,8 @@ export class Engine implements EngineApi, ShardListener {
   async startRun(request: StartRun, onEnd?: (end: EndedRun) => void): Promise<StartedRun> {
     this.#admit();
     const { host } = this.#deps;
-    const plan = await this.#planFor(request);
+    const found = this.#planFor(request);
+    const plan = found instanceof Promise ? await found : found;
     const runRequest = {
       ...request.request,
       traceId: request.request.traceId ?? host.randomHex(16),
@@ -276,7 +277,8 @@ export class Engine implements EngineApi, ShardListener {
     refuse(failure ?? fault("ENGINE_DRAINING", { retryAfterMs: RETRY_AFTER_DRAIN_MS }));
   }
 
-  async #planFor({ definition, request }: StartRun): Promise<Plan> {
+  /** At once where the plan is in memory, because almost every run's is. */
+  #planFor({ definition, request }: StartRun): Plan | Promise<Plan> {
     return typeof definition === "string"
       ? this.#definitions.named(request.namespace, definition)
       : this.#definitions.planOf(definition);

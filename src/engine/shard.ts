@@ -5,7 +5,6 @@
  * group size adapts to load by itself and an idle engine answers after one fsync. The first failed commit is the last:
  * everything waiting is refused and the process recovers by replay.
  */
-import { present } from "../base/assert.ts";
 import { Deque } from "../base/deque.ts";
 import { type Fault, FaultError, fault } from "../base/fault.ts";
 import type { RunId } from "../base/ids.ts";
@@ -22,7 +21,7 @@ import type { LaneManager } from "../lanes/lane-manager.ts";
 import type { Host, TimerHandle } from "../ports/host.ts";
 import type { Commit, Journal } from "../ports/journal.ts";
 import type { Metrics } from "../ports/telemetry.ts";
-import { type Batch, commitOf, type Letter, newBatch, record } from "./batch.ts";
+import { type Batch, commitOf, type Letter, newBatch, record, recordEnd } from "./batch.ts";
 import type { LimitGuard } from "./limits.ts";
 
 /** A command for a run that exists. */
@@ -91,6 +90,7 @@ export class Shard {
   #wake: TimerHandle | undefined;
   #wakeAt = Number.POSITIVE_INFINITY;
   #idle: (() => void)[] = [];
+  #context: (AdvanceContext & { readonly batch: Batch }) | undefined;
 
   constructor(options: Partial<ShardOptions>, deps: Deps) {
     this.#options = { ...SHARD_DEFAULTS, ...options };
@@ -166,7 +166,7 @@ export class Shard {
     return this.#post(true, (batch) => {
       const run = this.#runs.get(runId);
       if (run === undefined) throw new FaultError(fault("RUN_NOT_FOUND", { runId }));
-      this.#carryOut(batch, run, command);
+      this.#carryOut(batch, run, stamped(command, batch));
       return project(run);
     });
   }
@@ -177,10 +177,8 @@ export class Shard {
     this.#mailbox.push({
       open: (batch) => {
         const run = this.#runs.get(runId);
-        if (run !== undefined) this.#carryOut(batch, run, command);
+        if (run !== undefined) this.#carryOut(batch, run, stamped(command, batch));
       },
-      resolve: () => {},
-      reject: () => {},
     });
     this.#schedule();
   }
@@ -207,7 +205,7 @@ export class Shard {
   async resume(): Promise<void> {
     await this.#post(false, (batch) => {
       for (const run of [...this.#runs.values()]) {
-        if (run.leases > 0) this.#carryOut(batch, run, { type: "recover" });
+        if (run.leases > 0) this.#carryOut(batch, run, { type: "recover", at: batch.at });
         else this.#advance(batch, run);
       }
     });
@@ -267,7 +265,7 @@ export class Shard {
             batch.events,
           );
         }
-        this.#release(batch, commit);
+        this.#release(batch);
         this.#schedule();
         this.#releaseIdle();
       },
@@ -295,10 +293,10 @@ export class Shard {
       if (letter === undefined) break;
       try {
         const value = letter.open(batch);
-        batch.replies.push({ letter, send: () => letter.resolve(value as never) });
+        if (letter.resolve !== undefined) batch.replies.push({ letter, value, error: undefined });
       } catch (error) {
         if (!(error instanceof FaultError)) throw error;
-        batch.replies.push({ letter, send: () => letter.reject(error) });
+        if (letter.reject !== undefined) batch.replies.push({ letter, value: undefined, error });
       }
     }
     this.#startTasks(batch);
@@ -325,30 +323,40 @@ export class Shard {
     this.#openTasks += run.open;
     record(batch, run, event);
     batch.accepted.push({ runId, namespace: request.namespace, idempotency });
-    if (this.#deps.lanes.runAccepted(run)) this.#carryOut(batch, run, { type: "begin" });
+    if (this.#deps.lanes.runAccepted(run)) {
+      this.#carryOut(batch, run, { type: "begin", at: batch.at });
+    }
     return run;
   }
 
-  #carryOut(batch: Batch, run: RunState, command: Unstamped<RunCommand>): void {
-    const decision = decide(run, { ...command, at: batch.at } as RunCommand);
+  #carryOut(batch: Batch, run: RunState, command: RunCommand): void {
+    const decision = decide(run, command);
     if (isFault(decision)) throw new FaultError(decision);
     for (const event of decision) this.#emit(batch, run, event);
     this.#advance(batch, run);
   }
 
   #advance(batch: Batch, run: RunState): void {
-    const context: AdvanceContext = {
-      at: batch.at,
-      limits: this.#deps.guard.limits,
-      verdictOf: (task) => this.#verdictOf(task),
-      emit: (event) => this.#emit(batch, run, event),
-      blocked: (task) => {
-        this.#deps.lanes.block(task);
-        this.#deps.onBlocked(task);
-      },
-    };
-    advance(run, context);
+    advance(run, this.#contextOf(batch));
     if (isTerminalRun(run.status) && this.#runs.delete(run.id)) this.#bury(batch, run);
+  }
+
+  /** One for the whole batch: it is asked for once per command. */
+  #contextOf(batch: Batch): AdvanceContext {
+    if (this.#context?.batch !== batch) {
+      this.#context = {
+        batch,
+        at: batch.at,
+        limits: this.#deps.guard.limits,
+        verdictOf: (task) => this.#verdictOf(task),
+        emit: (run, event) => this.#emit(batch, run, event),
+        blocked: (task) => {
+          this.#deps.lanes.block(task);
+          this.#deps.onBlocked(task);
+        },
+      };
+    }
+    return this.#context;
   }
 
   #verdictOf(task: TaskState): ReturnType<LaneManager["verdict"]> {
@@ -359,7 +367,7 @@ export class Shard {
   }
 
   #bury(batch: Batch, run: RunState): void {
-    batch.ended.push(run);
+    recordEnd(batch, run);
     const next = this.#deps.lanes.runEnded(run);
     if (next !== undefined) this.#turns.push(next);
   }
@@ -394,7 +402,7 @@ export class Shard {
   /** Begins runs whose session has come to them; a loop, because such a run may end at once and pass the turn on. */
   #beginRuns(batch: Batch): void {
     for (let run = this.#turns.shift(); run !== undefined; run = this.#turns.shift()) {
-      this.#carryOut(batch, run, { type: "begin" });
+      this.#carryOut(batch, run, { type: "begin", at: batch.at });
     }
   }
 
@@ -406,13 +414,14 @@ export class Shard {
       if (!this.#starting) return;
       const moves = lanes.poll(batch.at, this.#options.batchMax);
       for (const task of moves.drop) {
-        this.#carryOut(batch, task.run, { type: "drop", task: task.id, lane: task.lane });
+        const { id, lane, run } = task;
+        this.#carryOut(batch, run, { type: "drop", at: batch.at, task: id, lane });
       }
       for (const task of moves.start) {
         const waitedMs = batch.at - task.since;
         const worker = lanes.workerOf(task);
         const placed = worker === undefined ? {} : { worker };
-        this.#carryOut(batch, task.run, { type: "start", task: task.id, ...placed });
+        this.#carryOut(batch, task.run, { type: "start", at: batch.at, task: task.id, ...placed });
         this.#deps.metrics.laneWait(task.lane, waitedMs / 1000);
       }
       for (const task of moves.offer) {
@@ -440,7 +449,7 @@ export class Shard {
   #snapshotLongRuns(commit: Commit): void {
     for (const { runId } of commit.runs) {
       const run = this.#runs.get(runId);
-      if (run === undefined) continue;
+      if (run === undefined || run.sequence < this.#options.snapshotEvery) continue;
       if (run.sequence - (this.#lastSnapshot.get(run) ?? 0) < this.#options.snapshotEvery) continue;
       this.#lastSnapshot.set(run, run.sequence);
       this.#compact(run).catch((error: Error) => this.fail(error));
@@ -452,15 +461,14 @@ export class Shard {
     if (this.#options.trimsHistory) await this.#deps.journal.trim(run.id);
   }
 
-  #release(batch: Batch, commit: Commit): void {
+  #release({ changes, effects, replies, at }: Batch): void {
     const { listener } = this.#deps;
-    const ended = new Set(batch.ended);
-    let at = 0;
-    for (const run of batch.changes.keys()) {
-      listener.committed(present(commit.runs[at++], "a commit entry"), run, ended.has(run));
+    for (const change of changes.values()) listener.committed(change, change.run, change.isEnded);
+    for (const { run, effect } of effects) listener.effect(run, effect, at);
+    for (const { letter, value, error } of replies) {
+      if (error === undefined) letter.resolve?.(value as never);
+      else letter.reject?.(error);
     }
-    for (const { run, effect } of batch.effects) listener.effect(run, effect, batch.at);
-    for (const { send } of batch.replies) send();
     listener.settled();
   }
 
@@ -479,12 +487,12 @@ export class Shard {
   }
 
   #refuseReplies(batch: Batch, failure: Fault): void {
-    for (const { letter } of batch.replies) letter.reject(new FaultError(failure));
+    for (const { letter } of batch.replies) letter.reject?.(new FaultError(failure));
   }
 
   #rejectQueued(failure: Fault): void {
     for (let letter = this.#mailbox.shift(); letter !== undefined; letter = this.#mailbox.shift()) {
-      letter.reject(new FaultError(failure));
+      letter.reject?.(new FaultError(failure));
     }
   }
 
@@ -492,6 +500,11 @@ export class Shard {
     if (this.#failure === undefined && (this.#mailbox.size > 0 || this.#inFlight > 0)) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
+}
+
+/** A command with the instant of its batch. */
+function stamped(command: Unstamped<RunCommand>, { at }: Batch): RunCommand {
+  return { ...command, at } as RunCommand;
 }
 
 function findInstance(run: RunState, id: string): TaskState | undefined {

@@ -1,11 +1,14 @@
 /**
  * The head of the journal: which commit comes next, where each open run's history stands, and the bytes of a commit.
  * Every commit is one record listing its run records with their checksums, chained to the commit before, so that
- * nothing can vanish unnoticed. Now and then the positions of the runs touched since are noted in the open index;
- * recovery then reads only the commits after that. It assumes that what it encodes is written in the same order.
+ * nothing can vanish unnoticed. Now and then the positions of the open runs touched since are noted in the open index;
+ * recovery then reads only the commits after that, and a run that ends before costs the index nothing. It assumes that
+ * what it encodes is written in the same order.
  */
 import { assert, present } from "../base/assert.ts";
+import { crc32c } from "../base/crc32c.ts";
 import type { RunId } from "../base/ids.ts";
+import { addWrite, beginPut, beginValue, endValue, WriteFrame } from "../base/write-frame.ts";
 import type { RunEvents } from "../core/run/message.ts";
 import type { Commit, RunSummary } from "../ports/journal.ts";
 import type { Write } from "../ports/store.ts";
@@ -26,12 +29,12 @@ import {
   blobKey,
   commitKey,
   definitionKey,
-  endedKey,
   idempotencyKeyOf,
   keyOfRunKey,
   metaKey,
   openKey,
-  runKey,
+  putEndedKey,
+  putRunKey,
 } from "./keys.ts";
 import {
   beginRecord,
@@ -51,11 +54,22 @@ import { ByteWriter } from "./wire.ts";
 const NOTE_AFTER_COMMITS = 10_000;
 const NOTE_AFTER_RECORDS = 500_000;
 
-type Position = { -readonly [K in keyof OpenRecord]: OpenRecord[K] };
+/** Where an open run stands. */
+interface Position {
+  sequence: number;
+  high: number;
+  low: number;
+  bytes: number;
+  /** Whether the open index has an entry for it. */
+  isNoted: boolean;
+  /** Whether it has changed since positions were last noted. */
+  isTouched: boolean;
+  /** The latest commit that has events of it, and its place in that commit's columns. */
+  commit: number;
+  column: number;
+}
 
 interface Columns {
-  /** Position of a run's latest record in the lists below. */
-  readonly indexOf: Map<RunId, number>;
   runIds: string;
   readonly firstSequences: number[];
   readonly counts: number[];
@@ -64,7 +78,6 @@ interface Columns {
 }
 
 const newColumns = (): Columns => ({
-  indexOf: new Map(),
   runIds: "",
   firstSequences: [],
   counts: [],
@@ -94,25 +107,27 @@ export class CommitLog {
     this.partition = partition;
   }
 
-  /** The writes of the next commit. Their bytes are views, valid until the next call of any method. */
-  encodeCommit(commit: Commit): Write[] {
-    this.#writer.reset();
-    const writes: Write[] = [];
+  /** The writes of the next commit, and others that belong with it. */
+  encodeCommit(commit: Commit, others: readonly Write[] = []): WriteFrame {
+    const writer = this.#writer;
+    const also = others.map(copyOf);
+    writer.reset();
     const columns = newColumns();
     this.head++;
+    for (const { key, value } of also) addWrite(writer, key, value);
     for (const { hash, json } of commit.definitions)
-      this.#put(writes, definitionKey(hash), DEFINITION, { json });
-    for (const run of commit.runs) this.#putRun(writes, columns, run);
+      this.#putUnder(definitionKey(hash), DEFINITION, { json });
+    for (const run of commit.runs) this.#putRun(columns, run);
     for (const { runId, namespace, idempotency } of commit.accepted) {
       if (idempotency === undefined) continue;
       const { key, fingerprint } = idempotency;
-      this.#put(writes, idempotencyKeyOf(namespace, key), IDEMPOTENT, { runId, fingerprint });
-      this.#put(writes, keyOfRunKey(runId), KEY_OF_RUN, { namespace, key });
+      this.#putUnder(idempotencyKeyOf(namespace, key), IDEMPOTENT, { runId, fingerprint });
+      this.#putUnder(keyOfRunKey(runId), KEY_OF_RUN, { namespace, key });
     }
-    for (const summary of commit.ended) this.#putEnded(writes, columns, summary);
-    this.#putCommit(writes, columns);
+    for (const summary of commit.ended) this.#putEnded(columns, summary);
+    this.#putCommit(columns);
     this.#recordsSince += commit.runs.length;
-    return writes;
+    return new WriteFrame(writer.copy());
   }
 
   /** One record of a table under a key. The bytes are a view, valid until the next call of any method. */
@@ -138,20 +153,24 @@ export class CommitLog {
   /** Runs whose positions are to be noted now; pass them to {@link encodeNotes}, then call {@link encodeVerified}. */
   beginNotes(): readonly RunId[] {
     const touched = [...this.#touched];
+    for (const runId of touched)
+      present(this.open.get(runId), `the open run ${runId}`).isTouched = false;
     this.#touched = new Set();
     this.#recordsSince = 0;
     return touched;
   }
 
   /** Writes that note where these runs stand. */
-  encodeNotes(runs: readonly RunId[]): Write[] {
-    this.#writer.reset();
-    const writes: Write[] = [];
+  encodeNotes(runs: readonly RunId[]): WriteFrame {
+    const writer = this.#writer;
+    writer.reset();
     for (const runId of runs) {
       const position = this.open.get(runId);
-      if (position !== undefined) this.#put(writes, openKey(runId), OPEN, position);
+      if (position === undefined) continue;
+      position.isNoted = true;
+      this.#putUnder(openKey(runId), OPEN, position);
     }
-    return writes;
+    return new WriteFrame(writer.copy());
   }
 
   /** Moves the verified point to where the previous notes began, and remembers where these did. */
@@ -175,9 +194,19 @@ export class CommitLog {
     this.epoch = found.epoch;
   }
 
-  /** Takes over an open run that recovery found. */
-  adopt(runId: RunId, position: OpenRecord): void {
-    this.open.set(runId, { ...position });
+  /** Takes over an open run that recovery found, in the open index or only in the latest commits. */
+  adopt(runId: RunId, found: OpenRecord, isNoted: boolean): void {
+    const { sequence, high, low, bytes } = found;
+    this.open.set(runId, {
+      sequence,
+      high,
+      low,
+      bytes,
+      isNoted,
+      isTouched: true,
+      commit: 0,
+      column: 0,
+    });
     this.#touched.add(runId);
   }
 
@@ -188,29 +217,63 @@ export class CommitLog {
     });
   }
 
+  /** Adds one record of a table to the frame. */
+  #putUnder<T>(key: Uint8Array, table: Message<T>, value: T): void {
+    const keyStart = beginPut(this.#writer);
+    this.#writer.raw(key);
+    this.#putValue(keyStart, table, value);
+  }
+
+  /** The value of the put whose key has just been written, as a sealed record; returns its checksum. */
+  #putValue<T>(keyStart: number, table: Message<T>, value: T): number {
+    const writer = this.#writer;
+    const keyCrc = crc32c(writer.bytes, keyStart, writer.length);
+    const start = beginValue(writer, keyStart);
+    beginRecord(writer);
+    encode(writer, table, value);
+    const crc = sealRecord(writer, start, keyCrc);
+    endValue(writer, start);
+    return crc;
+  }
+
   #positionOf(runId: RunId, firstSequence: number): Position {
     let position = this.open.get(runId);
     if (position === undefined) {
-      position = { sequence: 0, ...linkOfRun(runId), bytes: 0 };
+      const { high, low } = linkOfRun(runId);
+      position = {
+        sequence: 0,
+        high,
+        low,
+        bytes: 0,
+        isNoted: false,
+        isTouched: false,
+        commit: 0,
+        column: 0,
+      };
       this.open.set(runId, position);
     }
     assert(
       firstSequence === position.sequence + 1,
       `run ${runId}: event ${firstSequence} is out of order`,
     );
+    if (!position.isTouched) {
+      position.isTouched = true;
+      this.#touched.add(runId);
+    }
     return position;
   }
 
-  #putRun(writes: Write[], columns: Columns, run: RunEvents): void {
+  #putRun(columns: Columns, run: RunEvents): void {
     const { runId, firstSequence, events } = run;
     const position = this.#positionOf(runId, firstSequence);
     const count = events.length;
     assert(count > 0, `run ${runId} has no events in its commit`);
-    if (firstSequence === 1)
-      this.#put(writes, openKey(runId), OPEN, { sequence: 0, high: 0, low: 0, bytes: 0 });
     const writer = this.#writer;
-    const key = runKey(runId, firstSequence);
-    const start = beginRecord(writer);
+    const keyStart = beginPut(writer);
+    putRunKey(writer, runId, firstSequence);
+    const keyCrc = crc32c(writer.bytes, keyStart, writer.length);
+    const start = beginValue(writer, keyStart);
+    beginRecord(writer);
     putRunHeader(writer, { count, firstSequence, previous: position });
     const blobs: Uint8Array[] = [];
     writer.blobs = blobs;
@@ -222,48 +285,59 @@ export class CommitLog {
     }
     writer.blobs = undefined;
     patchBlobs(writer, start, blobs.length);
-    const crc = sealRecord(writer, start, key);
-    writes.push({ key, value: writer.since(start) });
+    const crc = sealRecord(writer, start, keyCrc);
+    endValue(writer, start);
     position.bytes += writer.length - start;
     for (const [index, blob] of blobs.entries()) {
-      writes.push({ key: blobKey(runId, firstSequence, index), value: blob });
+      addWrite(writer, blobKey(runId, firstSequence, index), blob);
       position.bytes += blob.length;
     }
-    Object.assign(position, linkAfter(position, crc, firstSequence));
+    const { high, low } = linkAfter(position, crc, firstSequence);
+    position.high = high;
+    position.low = low;
     position.sequence += count;
-    this.#touched.add(runId);
-    columns.indexOf.set(runId, columns.crcs.length);
+    position.commit = this.head;
+    position.column = columns.crcs.length;
     columns.runIds += runId;
     columns.firstSequences.push(firstSequence);
     columns.counts.push(count);
     columns.crcs.push(crc);
   }
 
-  #putEnded(writes: Write[], columns: Columns, summary: RunSummary): void {
+  #putEnded(columns: Columns, summary: RunSummary): void {
     const { runId } = summary;
     const position = present(this.open.get(runId), `the open run ${runId}`);
-    columns.ended.push(present(columns.indexOf.get(runId), `the last event of run ${runId}`));
-    writes.push({ key: openKey(runId), value: undefined });
-    this.#put(writes, endedKey(runId), ENDED, { ...summary, ...position, commit: this.head });
+    const { column, sequence, high, low, bytes } = position;
+    assert(position.commit === this.head, `run ${runId} ends without an event`);
+    columns.ended.push(column);
+    if (position.isNoted) addWrite(this.#writer, openKey(runId), undefined);
+    const keyStart = beginPut(this.#writer);
+    putEndedKey(this.#writer, runId);
+    const commit = this.head;
+    this.#putValue(keyStart, ENDED, { ...summary, sequence, high, low, bytes, commit });
     this.open.delete(runId);
-    this.#touched.delete(runId);
+    if (position.isTouched) this.#touched.delete(runId);
     this.endedTotals.count++;
-    this.endedTotals.bytes += position.bytes;
+    this.endedTotals.bytes += bytes;
   }
 
-  #putCommit(writes: Write[], columns: Columns): void {
-    const key = commitKey(this.head);
+  #putCommit(columns: Columns): void {
+    const keyStart = beginPut(this.#writer);
+    this.#writer.raw(commitKey(this.head));
     const { partition, epoch, link } = this;
-    const start = beginRecord(this.#writer);
-    encode(this.#writer, COMMIT, {
+    const openRuns = this.open.size;
+    const crc = this.#putValue(keyStart, COMMIT, {
       partition,
       epoch,
       ...link,
-      openRuns: this.open.size,
+      openRuns,
       ...columns,
     });
-    const crc = sealRecord(this.#writer, start, key);
-    writes.push({ key, value: this.#writer.since(start) });
     this.link = linkAfter(link, crc, this.head);
   }
+}
+
+/** A write that does not share the log's buffer. */
+function copyOf({ key, value }: Write): Write {
+  return { key, value: value?.slice() };
 }

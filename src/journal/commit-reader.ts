@@ -10,7 +10,7 @@ import type { CommitPage } from "../ports/journal.ts";
 import type { OrderedStore } from "../ports/store.ts";
 import { decode } from "./decode.ts";
 import { COMMIT, type CommitRecord } from "./index-table.ts";
-import { commitKey, endedKey, numberOf, openKey, runIdAt, runKey } from "./keys.ts";
+import { commitKey, endedKey, numberOf, runIdAt, runKey } from "./keys.ts";
 import type { RunReader } from "./reader.ts";
 import { damaged, readRecord } from "./record.ts";
 
@@ -21,10 +21,13 @@ const PAGE_COMMITS = 256;
 export class CommitReader {
   readonly #store: OrderedStore;
   readonly #reader: RunReader;
+  readonly #isOpen: (runId: RunId) => boolean;
 
-  constructor(store: OrderedStore, reader: RunReader) {
+  /** `isOpen` says whether a run has no end yet. */
+  constructor(store: OrderedStore, reader: RunReader, isOpen: (runId: RunId) => boolean) {
     this.#store = store;
     this.#reader = reader;
+    this.#isOpen = isOpen;
   }
 
   /**
@@ -72,11 +75,8 @@ export class CommitReader {
   async #isDeleted(runId: RunId, sequence: number): Promise<boolean> {
     const trimmed = await this.#reader.trimmed(runId);
     if (trimmed !== undefined) return sequence <= trimmed.sequence;
-    const [open, ended] = await Promise.all([
-      this.#store.get(openKey(runId)),
-      this.#store.get(endedKey(runId)),
-    ]);
-    return open === undefined && ended === undefined;
+    if (this.#isOpen(runId)) return false;
+    return (await this.#store.get(endedKey(runId))) === undefined;
   }
 }
 

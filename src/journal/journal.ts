@@ -10,6 +10,7 @@ import { keyAfter } from "../base/bytes.ts";
 import { FaultError, fault, refuse } from "../base/fault.ts";
 import type { RunId } from "../base/ids.ts";
 import type { Instant, Millis } from "../base/time.ts";
+import type { WriteFrame } from "../base/write-frame.ts";
 import type { RunEvents } from "../core/run/message.ts";
 import type { RunState } from "../core/run/state.ts";
 import type { Host, TimerHandle } from "../ports/host.ts";
@@ -96,7 +97,9 @@ export class StoreJournal implements Journal {
     this.#onFailure = deps.onFailure ?? (() => {});
     this.#log = new CommitLog(partition);
     this.#reader = new RunReader(deps.store);
-    this.#commits = new CommitReader(deps.store, this.#reader);
+    this.#commits = new CommitReader(deps.store, this.#reader, (runId) =>
+      this.#log.open.has(runId),
+    );
     this.#retention = new Retention({
       store: deps.store,
       log: this.#log,
@@ -124,9 +127,9 @@ export class StoreJournal implements Journal {
     return this.#append(this.#log.encodeCommit(commit));
   }
 
-  #append(writes: readonly Write[]): Promise<void> {
+  #append(frame: WriteFrame): Promise<void> {
     const number = this.#log.head;
-    const written = this.#write(writes).then(() => {
+    const written = this.#write(frame).then(() => {
       this.#durable = number;
       this.#saveMarkSoon();
     });
@@ -182,9 +185,9 @@ export class StoreJournal implements Journal {
   registerDefinition(definition: RegisteredDefinition): Promise<void> {
     const { namespace, name, version, hash, json } = definition;
     const key = nameKey(namespace, name, version);
-    const registered = copyOf(this.#log.encodeRecord(key, REGISTERED, definition));
+    const registered = this.#log.encodeRecord(key, REGISTERED, definition);
     const commit = { runs: [], definitions: [{ hash, json }], accepted: [], ended: [] };
-    return this.#append([registered, ...this.#log.encodeCommit(commit)]);
+    return this.#append(this.#log.encodeCommit(commit, [registered]));
   }
 
   /** As for a definition: recovery would notice its loss. */
@@ -280,7 +283,7 @@ export class StoreJournal implements Journal {
   }
 
   /** Every write goes through here: after the first failure there is no other. */
-  #write(batch: readonly Write[]): Promise<void> {
+  #write(batch: readonly Write[] | WriteFrame): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     assert(this.#isRecovered, "the journal is recovered before it is written");
     this.#last = this.#noted(this.#store.write(batch));
@@ -365,11 +368,6 @@ function recoveredRun(runId: RunId, run: LoadedRun): RecoveredRun {
 function summaryOf(record: EndedRecord): RunSummary {
   const { runId, namespace, name, status, sessionId, labels, acceptedAt, endedAt } = record;
   return { runId, namespace, name, status, sessionId, labels, acceptedAt, endedAt };
-}
-
-/** A write that does not share the log's buffer. */
-function copyOf(write: Write): Write {
-  return { key: write.key, value: write.value?.slice() };
 }
 
 function asFailure(error: unknown): FaultError {

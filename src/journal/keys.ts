@@ -8,7 +8,7 @@ import { assert } from "../base/assert.ts";
 import { prefixRange } from "../base/bytes.ts";
 import type { RunId } from "../base/ids.ts";
 import type { KeyRange } from "../ports/store.ts";
-import { toUtf8 } from "./wire.ts";
+import { type ByteWriter, toUtf8 } from "./wire.ts";
 
 /** The first byte of a key, and what its records are. */
 export const PREFIXES = {
@@ -69,6 +69,23 @@ export const idempotencyKeyOf = (namespace: string, key: string): Uint8Array =>
 export const cursorKey = (consumer: string): Uint8Array => ofTexts("cursor", consumer);
 /** `meta/<what>`: facts about the journal itself. */
 export const metaKey = (what: "format" | "epoch" | "verified"): Uint8Array => ofTexts("meta", what);
+
+/** Writes {@link runKey} in place, for the writer's hot path. */
+export function putRunKey(writer: ByteWriter, runId: RunId, sequence: number): void {
+  putKindAndRun(writer, "run", runId);
+  writer.number64(sequence);
+}
+
+/** Writes {@link endedKey} in place. */
+export function putEndedKey(writer: ByteWriter, runId: RunId): void {
+  putKindAndRun(writer, "ended", runId);
+}
+
+function putKindAndRun(writer: ByteWriter, kind: KeyKind, runId: RunId): void {
+  assert(runId.length === RUN_ID_LENGTH, `run id ${runId} is no ULID`);
+  writer.ascii(PREFIXES[kind]);
+  writer.ascii(runId);
+}
 
 /** All keys of a kind. */
 export function rangeOf(kind: KeyKind): KeyRange {

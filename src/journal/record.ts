@@ -59,10 +59,10 @@ export function beginRecord(writer: ByteWriter): number {
   return start;
 }
 
-/** Fills in length and checksum, and returns the checksum. */
-export function sealRecord(writer: ByteWriter, start: number, key: Uint8Array): number {
+/** Fills in length and checksum, which continues that of the key, and returns the checksum. */
+export function sealRecord(writer: ByteWriter, start: number, keyCrc: number): number {
   writer.patch32(start + 4, writer.length - start - ENVELOPE_BYTES);
-  const crc = crc32c(writer.bytes, start + 4, writer.length, crc32c(key));
+  const crc = crc32c(writer.bytes, start + 4, writer.length, keyCrc);
   writer.patch32(start, crc);
   return crc;
 }
@@ -71,7 +71,7 @@ export function sealRecord(writer: ByteWriter, start: number, key: Uint8Array): 
 export function sealed(writer: ByteWriter, key: Uint8Array, fill: () => void): Uint8Array {
   const start = beginRecord(writer);
   fill();
-  sealRecord(writer, start, key);
+  sealRecord(writer, start, crc32c(key));
   return writer.since(start);
 }
 

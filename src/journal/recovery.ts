@@ -58,12 +58,14 @@ interface Tail {
   openRuns: number;
   /** Where each run without an end stands that any of them changed. */
   readonly listed: Map<RunId, ExpectedEnd>;
+  /** Those among them that were born in one of them: the open index need not know them yet. */
+  readonly born: Set<RunId>;
 }
 
 /** Hands out one open run; recovery waits for it. */
 export type OnLoaded = (runId: RunId, run: LoadedRun) => void | Promise<void>;
 
-/** Verifies a journal, brings `log` to its head with a new epoch, and yields its open runs, oldest first. */
+/** Verifies a journal, brings `log` to its head with a new epoch, and yields its open runs. */
 export class Recovery {
   readonly #store: OrderedStore;
   readonly #reader: RunReader;
@@ -139,6 +141,7 @@ export class Recovery {
       epoch: 0,
       openRuns: 0,
       listed: new Map(),
+      born: new Set(),
     };
     const { to } = rangeOf("commit");
     for (;;) {
@@ -167,50 +170,70 @@ export class Recovery {
     tail.link = linkAfter(tail.link, checksumOf(value), next);
     tail.epoch = commit.epoch;
     tail.openRuns = commit.openRuns;
-    addListed(tail.listed, commit);
+    addListed(tail, commit);
   }
 
+  /** The runs of the open index, then those born since; each part oldest first. Returns how many there are. */
   async #loadOpen(tail: Tail, onLoaded: OnLoaded): Promise<number> {
     let found = 0;
     for (let range: KeyRange = rangeOf("open"); ; ) {
       const page = await this.#store.range(range, { limit: PAGE_OPEN_RUNS });
-      for (let at = 0; at < page.length; at += RUNS_AT_ONCE) {
-        const group = page
-          .slice(at, at + RUNS_AT_ONCE)
-          .map(({ key, value }) => this.#load(tail, key, value));
-        for (const { runId, run } of await Promise.all(group)) {
-          this.#log.adopt(runId, run.position);
-          await onLoaded(runId, run);
-        }
-      }
+      const ends = page.map(({ key, value }) => this.#noted(tail, key, value));
+      await this.#loadAll(ends, true, onLoaded);
       found += page.length;
       const last = page.at(-1);
-      if (last === undefined || page.length < PAGE_OPEN_RUNS) return found;
+      if (last === undefined || page.length < PAGE_OPEN_RUNS) break;
       range = { from: keyAfter(last.key), to: range.to };
     }
+    const born = [...tail.listed].filter(([runId]) => tail.born.has(runId));
+    for (const [runId] of born) tail.listed.delete(runId);
+    await this.#loadAll(
+      born.sort(([a], [b]) => (a < b ? -1 : 1)),
+      false,
+      onLoaded,
+    );
+    return found + born.length;
   }
 
-  async #load(
-    tail: Tail,
-    key: Uint8Array,
-    value: Uint8Array,
-  ): Promise<{ readonly runId: RunId; readonly run: LoadedRun }> {
+  /** Where the run of an entry of the open index stands by now. */
+  #noted(tail: Tail, key: Uint8Array, value: Uint8Array): readonly [RunId, ExpectedEnd] {
     const runId = runIdOf(key);
     const noted = readRecord(key, value, (reader) => decode(reader, OPEN));
-    const listed = tail.listed.get(runId);
+    const end = tail.listed.get(runId) ?? { sequence: noted.sequence, link: noted };
     tail.listed.delete(runId);
-    const end = listed ?? { sequence: noted.sequence, link: noted };
     if (end.sequence === 0) damaged(key, "no commit has events of this run");
     if (end.sequence < noted.sequence) damaged(key, "it stands past the last commit");
-    return { runId, run: await this.#reader.load(runId, end, true) };
+    return [runId, end];
+  }
+
+  async #loadAll(
+    ends: readonly (readonly [RunId, ExpectedEnd])[],
+    isNoted: boolean,
+    onLoaded: OnLoaded,
+  ): Promise<void> {
+    for (let at = 0; at < ends.length; at += RUNS_AT_ONCE) {
+      const group = ends.slice(at, at + RUNS_AT_ONCE).map(async ([runId, end]) => {
+        return { runId, run: await this.#reader.load(runId, end, true) };
+      });
+      for (const { runId, run } of await Promise.all(group)) {
+        this.#log.adopt(runId, run.position, isNoted);
+        await onLoaded(runId, run);
+      }
+    }
   }
 }
 
-function addListed(listed: Map<RunId, ExpectedEnd>, commit: CommitRecord): void {
+function addListed({ listed, born }: Tail, commit: CommitRecord): void {
   const { runIds, firstSequences, counts, crcs } = commit;
   for (const [at, firstSequence] of firstSequences.entries()) {
+    const runId = runIdAt(runIds, at);
     const sequence = firstSequence + (counts[at] ?? 0) - 1;
-    listed.set(runIdAt(runIds, at), { sequence, crc: crcs[at] });
+    listed.set(runId, { sequence, crc: crcs[at] });
+    if (firstSequence === 1) born.add(runId);
   }
-  for (const at of commit.ended) listed.delete(runIdAt(runIds, at));
+  for (const at of commit.ended) {
+    const runId = runIdAt(runIds, at);
+    listed.delete(runId);
+    born.delete(runId);
+  }
 }

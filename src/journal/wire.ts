@@ -36,6 +36,11 @@ export class ByteWriter {
     this.blobs = undefined;
   }
 
+  /** A copy of everything written. */
+  copy(): ArrayBuffer {
+    return this.bytes.slice(0, this.length).buffer as ArrayBuffer;
+  }
+
   /** The bytes written since `from`: a view, valid until the next reset. */
   since(from: number): Uint8Array {
     return this.bytes.subarray(from, this.length);
@@ -83,9 +88,25 @@ export class ByteWriter {
     this.length += 4;
   }
 
+  /** An integer up to 2^53 in eight bytes, high ones first, so that byte order is number order. */
+  number64(value: number): void {
+    this.reserve(8);
+    this.#view.setUint32(this.length, Math.floor(value / 0x1_0000_0000));
+    this.#view.setUint32(this.length + 4, value >>> 0);
+    this.length += 8;
+  }
+
   /** Overwrites four bytes that were written before. */
   patch32(at: number, value: number): void {
     this.#view.setUint32(at, value, true);
+  }
+
+  /** One byte per unit of a text that has no unit above 127, without a length. */
+  ascii(value: string): void {
+    this.reserve(value.length);
+    for (let unit = 0; unit < value.length; unit++) {
+      this.bytes[this.length++] = value.charCodeAt(unit);
+    }
   }
 
   /** Bytes as they are, without a length. */

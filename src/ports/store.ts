@@ -2,6 +2,7 @@
  * An ordered key-value store, the only thing the journal asks of a disk. Keys and values are bytes, order is
  * unsigned lexicographic. Three adapters pass one conformance suite: RocksDB, LevelDB, and an in-memory twin.
  */
+import type { WriteFrame } from "../base/write-frame.ts";
 
 /** Change `value`, or delete when it is undefined. */
 export interface Write {
@@ -40,8 +41,8 @@ export interface RangeOptions {
  * - `close` waits for pending writes, is idempotent, and later calls reject.
  */
 export interface OrderedStore {
-  /** Applies all writes in one synced batch; for one key the last write wins. */
-  write(batch: readonly Write[]): Promise<void>;
+  /** Applies all writes in one synced batch; for one key the last write wins. A frame is the store's from then on. */
+  write(batch: readonly Write[] | WriteFrame): Promise<void>;
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
   /** Entries of a range, in order; ask again from the last key's successor for the next page. */
   range(range: KeyRange, options?: RangeOptions): Promise<readonly Entry[]>;

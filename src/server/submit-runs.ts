@@ -139,13 +139,17 @@ class BulkStream {
   #submit(numbered: NumberedSubmission): void {
     const pending = new PendingRun(numbered.number);
     this.#inFlight++;
-    this.#start(numbered, (end) => this.#ended(pending, end)).then(
-      (started) => this.#accepted(pending, started),
-      (error) => this.#refused(pending, error),
-    );
+    try {
+      this.#start(numbered, (end) => this.#ended(pending, end)).then(
+        (started) => this.#accepted(pending, started),
+        (error) => this.#refused(pending, error),
+      );
+    } catch (error) {
+      this.#refused(pending, error);
+    }
   }
 
-  async #start(numbered: NumberedSubmission, onEnd: (end: EndedRun) => void): Promise<StartedRun> {
+  #start(numbered: NumberedSubmission, onEnd: (end: EndedRun) => void): Promise<StartedRun> {
     if (!isPlain(numbered)) validateMessage(NumberedSubmissionSchema, numbered);
     const { run } = numbered;
     if (run === undefined) return refuse(NO_RUN);

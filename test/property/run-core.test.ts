@@ -74,7 +74,7 @@ class Walk {
       at: this.at,
       limits,
       verdictOf: (task) => this.#verdictOf(task),
-      emit: (event) => this.#emit(event),
+      emit: (_, event) => this.#emit(event),
       blocked: () => {},
     });
     const count = this.run.sequence - sequence;

@@ -102,7 +102,7 @@ export class RunHarness {
       at: this.at,
       limits: this.limits,
       verdictOf: this.#verdict,
-      emit: (event) => this.#apply(event),
+      emit: (_, event) => this.#apply(event),
       blocked: (task) => this.blocked.push(task),
     });
   }

@@ -103,15 +103,20 @@ export function requestExcess(
   request: Pick<RunRequest, "input" | "labels" | "deadlineMs">,
   limits: RequestLimits,
 ): Excess | undefined {
-  for (const { limit, key, value, unit } of labelSizes(request.labels)) {
+  return (
+    labelExcess(request.labels, limits) ??
+    payloadExcess("input", request.input, limits) ??
+    durationExcess("deadline", request.deadlineMs, limits)
+  );
+}
+
+function labelExcess(labels: Labels, limits: RequestLimits): Excess | undefined {
+  for (const { limit, key, value, unit } of labelSizes(labels)) {
     if (value > limits[limit]) {
       return excess(limit, fieldText(["labels", ...key]), value, limits[limit], unit);
     }
   }
-  return (
-    payloadExcess("input", request.input, limits) ??
-    durationExcess("deadline", request.deadlineMs, limits)
-  );
+  return undefined;
 }
 
 /** The refusal of a payload that is too large; undefined for one that fits, and for none. */
@@ -147,13 +152,22 @@ function settingOf(limit: LimitName): string {
 }
 
 /** How many labels there are, and how long each key and value is. */
-function* labelSizes(labels: Labels) {
-  const entries = Object.entries(labels);
-  yield { limit: "labels", key: [], value: entries.length, unit: "labels" } as const;
-  for (const [key, text] of entries) {
-    const value = Math.max(utf8Length(key), utf8Length(text));
-    yield { limit: "labelBytes", key: [key], value, unit: "bytes" } as const;
+function labelSizes(labels: Labels) {
+  const sizes: LabelSize[] = [];
+  for (const key in labels) {
+    const value = Math.max(utf8Length(key), utf8Length(labels[key] ?? ""));
+    sizes.push({ limit: "labelBytes", key: [key], value, unit: "bytes" });
   }
+  if (sizes.length > 0)
+    sizes.unshift({ limit: "labels", key: [], value: sizes.length, unit: "labels" });
+  return sizes;
+}
+
+interface LabelSize {
+  readonly limit: "labels" | "labelBytes";
+  readonly key: readonly string[];
+  readonly value: number;
+  readonly unit: string;
 }
 
 /** The durations a task asks for. Of its retries the longest wait they can come to, not a maximum they never reach. */

@@ -23,7 +23,7 @@ export interface AdvanceContext {
   /** The lane's answer to a task that is ready. */
   readonly verdictOf: (task: TaskState) => Verdict;
   /** Journals the event and evolves the run, before returning. */
-  readonly emit: (event: Event) => void;
+  readonly emit: (run: RunState, event: Event) => void;
   /** The task stays PENDING outside its full lane; whoever is told offers it again. */
   readonly blocked: (task: TaskState) => void;
 }
@@ -41,9 +41,9 @@ export function advance(run: RunState, context: AdvanceContext): void {
     else if (agenda.expiring.length > 0) expire(run, context);
     else break;
   }
-  for (const event of completeCollects(run, context.at)) context.emit(event);
+  for (const event of completeCollects(run, context.at)) context.emit(run, event);
   if (run.open === 0 && run.leases === 0 && !isTerminalRun(run.status))
-    context.emit(lastEvent(run, context.at));
+    context.emit(run, lastEvent(run, context.at));
 }
 
 function endAfterFailure(run: RunState, task: TaskState, { at, emit }: AdvanceContext): void {
@@ -51,7 +51,7 @@ function endAfterFailure(run: RunState, task: TaskState, { at, emit }: AdvanceCo
   if (run.ending !== undefined) return;
   const reason = task.reason ?? "RUN_FAILED";
   const { message, id } = task;
-  emit({
+  emit(run, {
     type: "run_ending",
     at,
     ending: "FAILED",
@@ -67,7 +67,7 @@ function endBeyondLimit(run: RunState, { at, emit, limits }: AdvanceContext): vo
   if (exceeded === undefined || run.open === 0) return;
   const unit = exceeded === "historyEvents" ? "events" : "bytes of events";
   const message = `the run has more than ${limits[exceeded]} ${unit}`;
-  emit({
+  emit(run, {
     type: "run_ending",
     at,
     ending: "FAILED",
@@ -87,6 +87,7 @@ function closeRest(run: RunState, context: AdvanceContext): void {
     if (isTerminalTask(task.status) || (task.status === "RUNNING" && !hasStopped)) continue;
     if (task.group !== undefined && !hasStopped && task.group.open > 0) continue;
     context.emit(
+      run,
       closingEvent(run, task, cancelled ? "CANCELLED_BY_USER" : "RUN_FAILED", context.at),
     );
   }
@@ -113,7 +114,7 @@ function advanceReady(run: RunState, context: AdvanceContext): void {
     if (run.agenda.fatal !== undefined || run.ending !== undefined) return;
     const task = taskOf(run, index);
     if (task.status === "RETRYING" && task.lease === 0 && task.dueAt <= context.at) {
-      context.emit({ type: "task_scheduled", at: context.at, task: task.id, lane: task.lane });
+      context.emit(run, { type: "task_scheduled", at: context.at, task: task.id, lane: task.lane });
     } else if (task.status === "PENDING") {
       settleReady(run, task, context);
     }
@@ -124,21 +125,22 @@ function advanceReady(run: RunState, context: AdvanceContext): void {
 function settleReady(run: RunState, task: TaskState, context: AdvanceContext): void {
   const { at, emit } = context;
   const skip = task.item === undefined ? skipReason(run, task) : undefined;
-  if (skip !== undefined) return emit({ type: "task_skipped", at, task: task.id, reason: skip });
+  if (skip !== undefined)
+    return emit(run, { type: "task_skipped", at, task: task.id, reason: skip });
   if (task.item === undefined && task.node.when !== undefined) {
     const held = task.node.when.evaluate(scopeOf(run, task));
-    if ("problem" in held) return emit(expressionFailed(task, at, `when: ${held.problem}`));
+    if ("problem" in held) return emit(run, expressionFailed(task, at, `when: ${held.problem}`));
     if (typeof held.value !== "boolean") {
-      return emit(expressionFailed(task, at, "when: the condition is not true or false"));
+      return emit(run, expressionFailed(task, at, "when: the condition is not true or false"));
     }
     if (!held.value) {
-      return emit({ type: "task_skipped", at, task: task.id, reason: "CONDITION_FALSE" });
+      return emit(run, { type: "task_skipped", at, task: task.id, reason: "CONDITION_FALSE" });
     }
   }
   if (task.item === undefined && task.node.forEach !== undefined) return expand(run, task, context);
   if (task.node.input !== undefined) {
     const input = inputOf(run, task);
-    if ("problem" in input) return emit(expressionFailed(task, at, `input: ${input.problem}`));
+    if ("problem" in input) return emit(run, expressionFailed(task, at, `input: ${input.problem}`));
   }
   offer(task, context);
 }
@@ -174,14 +176,14 @@ function expressionFailed(task: TaskState, at: Instant, message: string): Event 
 function expand(run: RunState, task: TaskState, { at, emit, limits }: AdvanceContext): void {
   const listed = task.node.forEach?.evaluate(scopeOf(run, task));
   if (listed === undefined || "problem" in listed) {
-    return emit(expressionFailed(task, at, `for_each: ${listed?.problem ?? "no expression"}`));
+    return emit(run, expressionFailed(task, at, `for_each: ${listed?.problem ?? "no expression"}`));
   }
   if (!Array.isArray(listed.value)) {
-    return emit(expressionFailed(task, at, "for_each: the expression does not yield a list"));
+    return emit(run, expressionFailed(task, at, "for_each: the expression does not yield a list"));
   }
   const items = listed.value as readonly Json[];
   if (run.tasks.length + items.length > limits.tasks) {
-    return emit({
+    return emit(run, {
       type: "task_failed",
       at,
       task: task.id,
@@ -190,16 +192,16 @@ function expand(run: RunState, task: TaskState, { at, emit, limits }: AdvanceCon
       message: `for_each: ${items.length} items would exceed ${limits.tasks} tasks in the run`,
     });
   }
-  emit({ type: "task_expanded", at, task: task.id, items: items.map(jsonPayload) });
+  emit(run, { type: "task_expanded", at, task: task.id, items: items.map(jsonPayload) });
 }
 
 function offer(task: TaskState, { at, emit, verdictOf, blocked }: AdvanceContext): void {
   const verdict = verdictOf(task);
   switch (verdict.kind) {
     case "accepted":
-      return emit({ type: "task_scheduled", at, task: task.id, lane: verdict.lane });
+      return emit(task.run, { type: "task_scheduled", at, task: task.id, lane: verdict.lane });
     case "redirected":
-      return emit({
+      return emit(task.run, {
         type: "task_scheduled",
         at,
         task: task.id,
@@ -207,7 +209,7 @@ function offer(task: TaskState, { at, emit, verdictOf, blocked }: AdvanceContext
         redirectedFrom: verdict.from,
       });
     case "dropped":
-      return emit({
+      return emit(task.run, {
         type: "task_failed",
         at,
         task: task.id,
@@ -226,8 +228,8 @@ function join(run: RunState, { at, emit }: AdvanceContext): void {
   for (const index of run.agenda.joinable.splice(0)) {
     const parent = taskOf(run, index);
     if (parent.status !== "WAITING") continue;
-    if (hasClosedInstance(run, parent)) emit(closingEvent(run, parent, "RUN_FAILED", at));
-    else emit({ type: "task_completed", at, task: parent.id, attempt: 0 });
+    if (hasClosedInstance(run, parent)) emit(run, closingEvent(run, parent, "RUN_FAILED", at));
+    else emit(run, { type: "task_completed", at, task: parent.id, attempt: 0 });
   }
 }
 
@@ -243,7 +245,7 @@ function hasClosedInstance(run: RunState, { group }: TaskState): boolean {
 
 function expire(run: RunState, { at, emit }: AdvanceContext): void {
   for (const index of run.agenda.expiring.splice(0)) {
-    for (const event of expireSignals(taskOf(run, index), at)) emit(event);
+    for (const event of expireSignals(taskOf(run, index), at)) emit(run, event);
   }
 }
 

@@ -15,6 +15,6 @@ export function weigh(value: unknown): number {
   if (typeof value !== "object" || value === null) return SLOT_BYTES;
   if (ArrayBuffer.isView(value)) return value.byteLength + SLOT_BYTES;
   let bytes = SLOT_BYTES;
-  for (const part of Object.values(value)) bytes += weigh(part);
+  for (const key in value) bytes += weigh((value as { readonly [key: string]: unknown })[key]);
   return bytes;
 }
