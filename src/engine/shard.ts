@@ -15,7 +15,7 @@ import { newRun } from "../core/run/birth.ts";
 import { decide, isFault } from "../core/run/decide.ts";
 import { evolve } from "../core/run/evolve.ts";
 import type { Command, Effect, Event, RunEvents } from "../core/run/message.ts";
-import type { RunState, TaskState } from "../core/run/state.ts";
+import { findTask, type RunState, type TaskState } from "../core/run/state.ts";
 import { isTerminalRun, isTerminalTask } from "../core/run/status.ts";
 import type { LaneManager } from "../lanes/lane-manager.ts";
 import type { Host, TimerHandle } from "../ports/host.ts";
@@ -374,20 +374,13 @@ export class Shard {
 
   /** Evolves the run, keeps lanes in step with its states, and notes what to write and to do. */
   #emit(batch: Batch, run: RunState, event: Event): void {
-    const task = "task" in event && event.task !== undefined ? this.#taskOf(run, event) : undefined;
+    const task = taskOf(run, event);
     const hadLease = task !== undefined && task.lease !== 0;
     const openBefore = run.open;
     evolve(run, event);
     this.#openTasks += run.open - openBefore;
     if (task !== undefined) this.#moveInLanes(task, event, hadLease);
     record(batch, run, event);
-  }
-
-  #taskOf(run: RunState, event: Event): TaskState | undefined {
-    if (event.type === "run_failed" || event.type === "run_ending") return undefined;
-    const id = (event as { task: string }).task;
-    const index = run.plan.indexOf.get(id);
-    return index === undefined ? findInstance(run, id) : run.tasks[index];
   }
 
   #moveInLanes(task: TaskState, event: Event, hadLease: boolean): void {
@@ -486,8 +479,8 @@ export class Shard {
     if (isFirst) this.#deps.listener.failed(error);
   }
 
-  #refuseReplies(batch: Batch, failure: Fault): void {
-    for (const { letter } of batch.replies) letter.reject?.(new FaultError(failure));
+  #refuseReplies({ replies }: Batch, failure: Fault): void {
+    for (const { letter } of replies) letter.reject?.(new FaultError(failure));
   }
 
   #rejectQueued(failure: Fault): void {
@@ -502,14 +495,14 @@ export class Shard {
   }
 }
 
-/** A command with the instant of its batch. */
 function stamped(command: Unstamped<RunCommand>, { at }: Batch): RunCommand {
   return { ...command, at } as RunCommand;
 }
 
-function findInstance(run: RunState, id: string): TaskState | undefined {
-  const group = run.tasks[run.plan.indexOf.get(id.slice(0, id.indexOf("["))) ?? -1]?.group;
-  return group === undefined
+/** The task an event moves; a run that fails because of a task moves none. */
+function taskOf(run: RunState, event: Event): TaskState | undefined {
+  if (!("task" in event) || event.task === undefined) return undefined;
+  return event.type === "run_failed" || event.type === "run_ending"
     ? undefined
-    : run.tasks[group.first + Number(id.slice(id.indexOf("[") + 1, -1))];
+    : findTask(run, event.task);
 }

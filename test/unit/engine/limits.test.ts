@@ -117,7 +117,9 @@ describe("a request beyond the daemon's limits", () => {
       what: "pending tasks",
       limit: 2,
     });
-    const both = await Promise.allSettled([bench.run(ONE), bench.run(ONE)]);
+    const request = { namespace: "default", priority: 0, labels: {}, input: jsonPayload(null) };
+    const ask = () => bench.engine.startRun({ definition: definitionOf(ONE), request });
+    const both = await bench.wait(Promise.allSettled([ask(), ask()]));
     expect(both.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
     expect(bench.metrics.limitsHit).toEqual(["pendingTasks", "commands"]);
   });

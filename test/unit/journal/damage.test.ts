@@ -179,7 +179,25 @@ describe("missing and misplaced records", () => {
     }
   });
 
-  test.each(["commit", "open", "meta", "blob"] as const)(
+  test("a lost entry of the open index is noticed once recovery depends on it", async () => {
+    const { disk, journal } = await openJournal();
+    await journal.append(commitOf([eventsOf(1, 1, accepted(1)), eventsOf(2, 1, accepted(2))]));
+    // Positions are noted twice before the commits that bore the runs need not be read any more.
+    for (let sequence = 2; sequence <= 20_002; sequence++) {
+      await journal.append(commitOf([eventsOf(1, sequence, progress("."))]));
+    }
+    await journal.close();
+    for (const [key, value] of entriesOf(disk)) {
+      if (!key.startsWith(PREFIXES.open)) continue;
+      disk.contents.delete(key);
+      const given = await answers(disk);
+      expect((given.get("recovered") as { code?: string }).code).toBe("DATA_LOSS");
+      disk.contents.set(key, value);
+    }
+    expect(entriesOf(disk).filter(([key]) => key.startsWith(PREFIXES.open))).toHaveLength(2);
+  });
+
+  test.each(["commit", "meta", "blob"] as const)(
     "every lost %s record is noticed at start",
     async (kind) => {
       const disk = await makeDisk();
