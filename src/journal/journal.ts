@@ -193,9 +193,9 @@ export class StoreJournal implements Journal {
   /** As for a definition: recovery would notice its loss. */
   storeLate(result: LateResult): Promise<void> {
     const key = lateKey(result.runId, result.taskIndex, result.lease);
-    const stored = copyOf(this.#log.encodeRecord(key, LATE, result));
+    const stored = this.#log.encodeRecord(key, LATE, result);
     const commit = { runs: [], definitions: [], accepted: [], ended: [] };
-    return this.#append([stored, ...this.#log.encodeCommit(commit)]);
+    return this.#append(this.#log.encodeCommit(commit, [stored]));
   }
 
   async lateResults(runId: RunId): Promise<readonly LateResult[]> {
