@@ -18,11 +18,12 @@ import type { Command, Effect, Event, RunEvents } from "../core/run/message.ts";
 import { findTask, type RunState, type TaskState } from "../core/run/state.ts";
 import { isTerminalRun, isTerminalTask } from "../core/run/status.ts";
 import type { LaneManager } from "../lanes/lane-manager.ts";
-import type { Host, TimerHandle } from "../ports/host.ts";
+import type { Host } from "../ports/host.ts";
 import type { Commit, Journal } from "../ports/journal.ts";
 import type { Metrics } from "../ports/telemetry.ts";
 import { type Batch, commitOf, type Letter, newBatch, record, recordEnd } from "./batch.ts";
 import type { LimitGuard } from "./limits.ts";
+import { Wake } from "./wake.ts";
 
 /** A command for a run that exists. */
 export type RunCommand = Exclude<Command, { type: "accept" }>;
@@ -87,14 +88,14 @@ export class Shard {
   #starting = true;
   #failure: Fault | undefined;
   #openTasks = 0;
-  #wake: TimerHandle | undefined;
-  #wakeAt = Number.POSITIVE_INFINITY;
+  readonly #wake: Wake;
   #idle: (() => void)[] = [];
   #context: (AdvanceContext & { readonly batch: Batch }) | undefined;
 
   constructor(options: Partial<ShardOptions>, deps: Deps) {
     this.#options = { ...SHARD_DEFAULTS, ...options };
     this.#deps = deps;
+    this.#wake = new Wake(deps.host, () => this.#schedule());
   }
 
   /** Runs that are not terminal, by id. */
@@ -220,7 +221,7 @@ export class Shard {
   /** Refuses everything from now on. */
   stop(reason: Fault): void {
     this.#failure ??= reason;
-    this.#wake?.cancel();
+    this.#wake.cancel();
     this.#rejectQueued(reason);
     this.#releaseIdle();
   }
@@ -341,7 +342,7 @@ export class Shard {
     if (isTerminalRun(run.status) && this.#runs.delete(run.id)) this.#bury(batch, run);
   }
 
-  /** One for the whole batch: it is asked for once per command. */
+  /** One for the whole batch. */
   #contextOf(batch: Batch): AdvanceContext {
     if (this.#context?.batch !== batch) {
       this.#context = {
@@ -425,18 +426,9 @@ export class Shard {
     }
   }
 
-  /** A rate limiter opens by the clock alone, so the loop must wake for it. */
   #armWake(at: Instant): void {
     const opensAt = this.#starting ? this.#deps.lanes.nextWake(at) : undefined;
-    if (opensAt === undefined || opensAt >= this.#wakeAt) return;
-    // A batch has a whole instant: one that begins before the next whole one would still find the lane closed.
-    const next = Math.ceil(opensAt);
-    this.#wake?.cancel();
-    this.#wakeAt = next;
-    this.#wake = this.#deps.host.setTimer(Math.max(0, next - this.#deps.host.now()), () => {
-      this.#wakeAt = Number.POSITIVE_INFINITY;
-      this.#schedule();
-    });
+    if (opensAt !== undefined) this.#wake.noLaterThan(opensAt);
   }
 
   #snapshotLongRuns(commit: Commit): void {
