@@ -8,6 +8,7 @@ import { type Fault, FaultError, fault } from "../base/fault.ts";
 import type { WriteFrame } from "../base/write-frame.ts";
 import type { Entry, KeyRange, OrderedStore, RangeOptions, Write } from "../ports/store.ts";
 import { directoryBytes } from "./directory-bytes.ts";
+import { checkLevelTables } from "./level-tables.ts";
 import { frameOf } from "./store-frames.ts";
 
 type Level = ClassicLevel<Uint8Array, Uint8Array>;
@@ -29,6 +30,7 @@ const OPTIONS = {
   valueEncoding: "view",
   cacheSize: 32 * 1024 * 1024,
   writeBufferSize: 16 * 1024 * 1024,
+  compression: false,
 } as const;
 
 /** How LevelDB words that a file ends before a block does, or that a file it knows of is gone: no disk says that. */
@@ -43,8 +45,9 @@ export class LevelStore implements OrderedStore {
   #failure: Fault | undefined;
   #closing: Promise<void> | undefined;
 
-  /** Opens or creates the database. Rejects with `STORE_LOCKED` or `STORE_FAILED`. */
+  /** Opens or creates the database. Rejects with `STORE_LOCKED`, `STORE_FAILED` or `DATA_LOSS`. */
   static async open(directory: string): Promise<LevelStore> {
+    await checkLevelTables(directory);
     const level = new ClassicLevel<Uint8Array, Uint8Array>(directory, OPTIONS);
     try {
       await level.open();
