@@ -48,6 +48,8 @@ export interface SearchQuery {
   readonly text: string;
   /** Unit length, of the embedder that made the documents' vectors. The built-in embedder needs none. */
   readonly vector?: Float32Array;
+  /** Answers of a vector index outside the session's own, best first; used in place of a scan. */
+  readonly vectorHits?: readonly { readonly id: string; readonly score: number }[];
   readonly limit: number;
   readonly filter?: EntryFilter;
   readonly embedderKind: EmbedderKind;
