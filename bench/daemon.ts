@@ -11,6 +11,7 @@ import { createInterface } from "node:readline";
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
+import { AdminService } from "../gen/goclaw/v1/admin_service_pb.ts";
 import { scratchDirectory } from "./scratch.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -42,6 +43,8 @@ export interface BenchDaemon {
   client<S extends DescService>(service: S): Client<S>;
   /** Value of a metric on /metrics, labels included in its name; 0 before it has a line. */
   metric(name: string): Promise<number>;
+  /** Slots of a lane that are taken. */
+  occupied(lane: string): Promise<number>;
   /** Memory of the process now and at most, in bytes. */
   memory(): Promise<{ readonly residentBytes: number; readonly peakBytes: number }>;
   /** Ends the process and waits for its end. */
@@ -86,6 +89,10 @@ export async function startDaemon(options: BenchDaemonOptions = {}): Promise<Ben
     readyMs: performance.now() - began,
     client: (service) => createClient(service, transport),
     metric: async (name) => metricIn(await (await fetch(`${address}/metrics`)).text(), name),
+    occupied: async (name) => {
+      const { lanes } = await createClient(AdminService, transport).listLanes({});
+      return lanes.find((lane) => lane.name === name)?.occupied ?? 0;
+    },
     memory: async () => {
       const status = await readFile(`/proc/${pid}/status`, "utf8");
       return { residentBytes: kibIn(status, "VmRSS"), peakBytes: kibIn(status, "VmHWM") };

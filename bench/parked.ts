@@ -16,7 +16,7 @@ const BLOCKER = { definition: "parked", runs: 1, detached: true, input: jsonByte
 /** Adds pending tasks and answers how many were accepted per second. The first call takes the slot. */
 export async function park(daemon: BenchDaemon, tasks: number): Promise<number> {
   await register(daemon, { name: "parked", tasks: [{ id: "t", agent: "gated", lane: "parked" }] });
-  if ((await daemon.metric('goclaw_lane_occupied{lane="parked"}')) === 0) {
+  if ((await daemon.occupied("parked")) === 0) {
     await submitAll(daemon, BLOCKER);
   }
   const began = performance.now();

@@ -77,6 +77,5 @@ async function registerGate(daemon: BenchDaemon): Promise<void> {
 
 /** Resolves when that many attempts hold a slot of the default lane. */
 async function reached(daemon: BenchDaemon, tasks: number): Promise<void> {
-  while ((await daemon.metric('goclaw_lane_occupied{lane="default"}')) < tasks)
-    await sleep(POLL_MS);
+  while ((await daemon.occupied("default")) < tasks) await sleep(POLL_MS);
 }
