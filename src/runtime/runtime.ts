@@ -287,7 +287,7 @@ export class Runtime {
     const message = cut(outcome.message, TEXT_MAX.message);
     if (outcome.kind === "lost" || outcome.retryAfterMs === undefined)
       return { ...outcome, message };
-    const retryAfterMs = Math.min(outcome.retryAfterMs, this.#options.timerMs);
+    const retryAfterMs = within(outcome.retryAfterMs, this.#options.timerMs);
     return { ...outcome, message, retryAfterMs };
   }
 
@@ -363,7 +363,12 @@ const DEAF: Outcome = {
 };
 
 function bounded(percent: number): number {
-  return Number.isFinite(percent) ? Math.min(Math.max(percent, 0), 100) : 0;
+  return Number.isFinite(percent) ? within(percent, 100) : 0;
+}
+
+/** A number from 0 to `max`; 0 for what is none, because one NaN in a due time would spread to engine time. */
+function within(value: number, max: number): number {
+  return Number.isNaN(value) ? 0 : Math.min(Math.max(value, 0), max);
 }
 
 function cut(text: string, max: number): string {

@@ -266,6 +266,18 @@ describe("an attempt", () => {
   });
 });
 
+test.for([
+  [Number.NaN, 0],
+  [-5_000, 0],
+  [0.5, 0.5],
+])("a wish to be called again in %d ms is one of %d ms", async ([wished, granted]) => {
+  const given = assignment("a");
+  runtime.start(given);
+  const failure = { kind: "failure", failure: "throttled", message: "later" } as const;
+  first.listener.finish(given.key, { ...failure, retryAfterMs: wished as number });
+  expect(sink.outcomes(given.key)).toEqual([{ ...failure, retryAfterMs: granted }]);
+});
+
 describe("stop", () => {
   test("reaches the transport with its reason and grace", () => {
     const given = assignment("a");
