@@ -17,4 +17,5 @@ export { type FieldViolation, GoClawError, RunFailedError } from "./errors.ts";
 export type { RunEvent } from "./run-event.ts";
 export { RunHandle, type RunOptions, type SignalStanding, type TaskSignal } from "./run-handle.ts";
 export { leveldb, memory, rocksdb, type StoreChoice } from "./store.ts";
+export { type Worker, type WorkerOptions, type WorkerStatus, worker } from "./worker.ts";
 export { Workflow, workflow } from "./workflow.ts";

@@ -36,7 +36,8 @@ export function outputValue(value: Value | undefined, data: Data | undefined): u
   return payloadValue(payloadOf(data));
 }
 
-function payloadOf({ mediaType, data: bytes }: Data): Payload {
+/** Bytes and their media type as a payload; JSON becomes text and is not looked at. */
+export function payloadOf({ mediaType, data: bytes }: Data): Payload {
   if (mediaType !== JSON_MEDIA_TYPE) return { mediaType, bytes };
   return { json: new TextDecoder().decode(bytes) };
 }
