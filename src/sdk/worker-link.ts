@@ -42,6 +42,7 @@ const PAUSE_FIRST_MS: Millis = 100;
 const PAUSE_LONGEST_MS: Millis = 5_000;
 /** Until a Welcome says otherwise. */
 const SILENCE_LIMIT_MS: Millis = 15_000;
+const MESSAGE_MAX_BYTES = 4 * 1024 * 1024;
 /** Messages that lie unread because an agent held the thread are read within this. */
 const SECOND_LOOK_MS: Millis = 250;
 /** How long a finished stream may take to end before it is cut. */
@@ -230,7 +231,7 @@ export class WorkerLink {
     outbox.reset();
     leases.welcome(welcome);
     if (this.#phase !== "working") this.#sayDrain();
-    outbox.open();
+    outbox.open(welcome.maxMessageBytes || MESSAGE_MAX_BYTES);
     this.#connected.resolve();
   }
 

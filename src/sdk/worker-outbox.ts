@@ -22,17 +22,15 @@ import { unreachable } from "../base/assert.ts";
 import { Deque } from "../base/deque.ts";
 import type { Host } from "../ports/host.ts";
 
-/** A message is closed once it has this much; no single entry is larger than the largest payload, 2 MiB. */
+/** A message is closed once it has this much, because small ones let the other side begin sooner. */
 const MESSAGE_BYTES = 512 * 1024;
 /** What an entry takes besides its text and data, generously. */
 const ENTRY_BYTES = 32;
-/** Leases in one Beat. Several renew as well as one, and one of everything could be too large for a message. */
-const BEAT_LEASES = 10_000;
 
 type Entry =
   | { readonly kind: "capacity"; readonly value: Capacity }
   | { readonly kind: "acks"; readonly value: string }
-  | { readonly kind: "beat"; readonly value: Beat }
+  | { readonly kind: "beat"; readonly value: Beat; readonly bytes: number }
   | { readonly kind: "progress"; readonly value: Progress }
   | { readonly kind: "signalAcks"; readonly value: SignalAck }
   | { readonly kind: "completes"; readonly value: Complete; readonly bytes: number }
@@ -48,6 +46,7 @@ export class Outbox {
   /** Progress that has not left yet, by lease. */
   readonly #progress = new Map<string, Progress>();
   #isOpen = false;
+  #messageBytes = MESSAGE_BYTES;
   #waiting: (() => void) | undefined;
   #isWaking = false;
 
@@ -55,8 +54,12 @@ export class Outbox {
     this.#host = host;
   }
 
-  /** Lets messages leave: the engine has said Welcome. */
-  open(): void {
+  /**
+   * Lets messages leave: the engine has said Welcome. Half of its limit for a message is never exceeded by a second
+   * entry, and a single one is at most a payload.
+   */
+  open(maxMessageBytes: number): void {
+    this.#messageBytes = Math.min(MESSAGE_BYTES, maxMessageBytes / 2);
     this.#isOpen = true;
     this.wake();
   }
@@ -81,12 +84,21 @@ export class Outbox {
     this.#wakeSoon();
   }
 
-  /** Answers a probe with all leases, in as many parts as they need. */
+  /** Answers a probe with all leases, in as many messages as they need: several Beats renew as well as one. */
   beat(nonce: bigint, leases: readonly string[]): void {
-    for (let at = 0; at === 0 || at < leases.length; at += BEAT_LEASES) {
-      const part = leases.slice(at, at + BEAT_LEASES);
-      this.add({ kind: "beat", value: create(BeatSchema, { nonce, leases: part }) });
+    let part: string[] = [];
+    let bytes = 0;
+    const flush = (): void => {
+      this.add({ kind: "beat", value: create(BeatSchema, { nonce, leases: part }), bytes });
+      part = [];
+      bytes = 0;
+    };
+    for (const lease of leases) {
+      if (bytes + lease.length + ENTRY_BYTES > this.#messageBytes) flush();
+      part.push(lease);
+      bytes += lease.length + ENTRY_BYTES;
     }
+    flush();
   }
 
   /** Adds to the progress of a lease: of several that wait the last says where it is. */
@@ -116,7 +128,7 @@ export class Outbox {
     let bytes = 0;
     for (let entry = this.#queue.peek(); entry !== undefined; entry = this.#queue.peek()) {
       const size = sizeOf(entry);
-      if (bytes > 0 && bytes + size > MESSAGE_BYTES) break;
+      if (bytes > 0 && bytes + size > this.#messageBytes) break;
       // One Beat fits into a message.
       if (entry.kind === "beat" && message.beat !== undefined) break;
       this.#queue.shift();
@@ -191,7 +203,7 @@ function sizeOf(entry: Entry): number {
     case "acks":
       return ENTRY_BYTES + entry.value.length;
     case "beat":
-      return entry.value.leases.reduce((sum, lease) => sum + lease.length + ENTRY_BYTES, 0);
+      return ENTRY_BYTES + entry.bytes;
     case "progress":
       return (
         ENTRY_BYTES +

@@ -11,7 +11,7 @@ import { Outbox } from "../../../src/sdk/worker-outbox.ts";
 function outbox() {
   const deferred: (() => void)[] = [];
   const subject = new Outbox({ defer: (run) => void deferred.push(run) });
-  subject.open();
+  subject.open(4 << 20);
   return { outbox: subject, deferred };
 }
 
@@ -40,6 +40,13 @@ test("a message ends before it becomes large, and one entry always fits", () => 
   const { outbox: subject } = outbox();
   for (const bytes of [300_000, 300_000, 2 << 20, 1]) subject.add(complete("a", bytes));
   expect(everything(subject).map(({ completes }) => completes.length)).toEqual([1, 1, 1, 1]);
+});
+
+test("a message keeps the limit of the engine", () => {
+  const { outbox: subject } = outbox();
+  subject.open(1_000);
+  for (let n = 0; n < 10; n++) subject.add(complete(`l${n}`, 120));
+  expect(everything(subject).map(({ completes }) => completes.length)).toEqual([3, 3, 3, 1]);
 });
 
 test("very many leases beat in parts with one nonce, none at all in one", () => {
@@ -73,7 +80,7 @@ test("closed, it keeps everything back; a new stream gets what still holds", () 
   subject.progress("a", { percent: 5 });
   expect(subject.take()).toBeUndefined();
   subject.reset();
-  subject.open();
+  subject.open(4 << 20);
   expect(everything(subject)).toMatchObject([
     { acks: [], capacity: { slots: { default: 3 } }, progress: [{ leaseId: "a", percent: 5 }] },
   ]);
