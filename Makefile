@@ -14,6 +14,7 @@ ARGS ?=
 SEED ?=
 STEPS ?=
 ONLY ?=
+DATA ?=
 AGAINST ?= HEAD
 
 .PHONY: help
@@ -43,6 +44,19 @@ sim: setup ## run the deterministic simulation (SEED=…, STEPS=…)
 .PHONY: bench
 bench: setup ## measure (ONLY=w1 runs one workload)
 	@node bench/main.ts $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: setup ## measure against BullMQ on a Redis that syncs every write, by turns
+	@sh scripts/bench-prerequisites.sh
+	@node bench/peers/main.ts
+
+.PHONY: profile
+profile: setup ## where the engine process spends its time under a workload (ONLY=w1)
+	@node bench/profile.ts $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+.PHONY: bench-memory
+bench-memory: setup ## measure how well and how fast memory finds (DATA=FOLDER with entries.jsonl and questions.jsonl)
+	@node bench/memory.ts $(if $(DATA),--data $(DATA)) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 .PHONY: test
 test: prerequisites ## run every test: unit, property, conformance, golden, simulation, end-to-end
@@ -97,6 +111,8 @@ build: setup ## compile dist/ for the package and the image
 lock: ## write package-lock.json after package.json changed
 	@npm install --package-lock-only
 	@node scripts/complete-lock.ts
+	@cd bench/peers && npm install --package-lock-only
+	@node scripts/complete-lock.ts bench/peers/package-lock.json
 
 .PHONY: clean
 clean: ## remove what make made, except the fetched Node.js

@@ -22,13 +22,13 @@ export function nearlySame<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
   return jaccard(a, b) >= DUPLICATE_JACCARD;
 }
 
-/** The first of a group of near-duplicates, and the others that came up. */
+/** The first of a group of near-duplicates, and the others that came up before the answer was full. */
 export interface Group<T> {
   readonly first: T;
   readonly others: T[];
 }
 
-/** Groups a ranked list by near-duplicates, until `limit` groups are full or the list ends. */
+/** Groups a ranked list by near-duplicates until `limit` groups are there or the list ends. */
 export function collapsed<T, W>(
   ranked: Iterable<T>,
   words: (item: T) => ReadonlySet<W>,
@@ -38,7 +38,8 @@ export function collapsed<T, W>(
   for (const item of ranked) {
     const same = groups.find(({ first }) => nearlySame(words(first), words(item)));
     if (same !== undefined) same.others.push(item);
-    else if (groups.length < limit) groups.push({ first: item, others: [] });
+    else if (groups.length === limit) break;
+    else groups.push({ first: item, others: [] });
   }
   return groups;
 }

@@ -52,13 +52,12 @@ export class VectorTable {
     visit: (slot: number, cosine: number) => void,
   ): void {
     assert(query.length === this.dimension, "the query's vector has another dimension");
+    const rows = this.#rows;
     const places = placesOf(query);
-    const product =
-      places.length < SPARSE_SHARE * this.dimension
-        ? (from: number) => sparseProduct(this.#rows, from, query, places)
-        : (from: number) => denseProduct(this.#rows, from, query);
+    const product = places.length < SPARSE_SHARE * this.dimension ? sparseProduct : denseProduct;
     for (let slot = 0; slot < capacity; slot++) {
-      if (this.#filled[slot] && admits(slot)) visit(slot, product(slot * this.dimension));
+      if (!this.#filled[slot] || !admits(slot)) continue;
+      visit(slot, product(rows, slot * this.dimension, query, places));
     }
   }
 
