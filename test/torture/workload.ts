@@ -103,6 +103,15 @@ export const newBooks = (): Books => ({
 
 type Loss = "lost" | "appliedTwice" | "resultsTwice" | "holes";
 
+export interface WorkloadOptions {
+  readonly clients: number;
+  readonly seed: number;
+  /** The daemon deletes old events of open runs, so that an announced gap is legal. */
+  readonly trims: boolean;
+  /** Of the idempotency keys. Default `client-`. */
+  readonly prefix?: string;
+}
+
 /** A number of clients at work. */
 export class Workload {
   readonly books = newBooks();
@@ -113,11 +122,11 @@ export class Workload {
   #onAcknowledged: () => void = () => {};
   readonly #clients: Promise<void>[];
 
-  /** `trims` says that the daemon deletes old events of open runs, so that an announced gap is legal. */
-  constructor(options: { clients: number; seed: number; trims: boolean }) {
-    this.#trims = options.trims;
-    this.#clients = Array.from({ length: options.clients }, (_, n) =>
-      this.#work(`client-${n}-`, prng(options.seed + n)),
+  constructor(options: WorkloadOptions) {
+    const { clients, seed, trims, prefix = "client-" } = options;
+    this.#trims = trims;
+    this.#clients = Array.from({ length: clients }, (_, n) =>
+      this.#work(`${prefix}${n}-`, prng(seed + n)),
     );
   }
 
@@ -161,7 +170,8 @@ export class Workload {
           this.#report("lost", `${key} (${run.runId}): ${ConnectError.from(error).message}`);
           return;
         }
-        await ended;
+        // A daemon that was only slow is asked again.
+        await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 200))]);
       }
     }
     this.#account(run);

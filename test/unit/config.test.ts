@@ -221,9 +221,9 @@ describe("values", () => {
   });
 
   test("limits can be lowered, not raised", () => {
-    expect(config({ limits: { streams: 10 } }).limits.streams).toBe(10);
-    expect(lines(file({ limits: { streams: 1_001 } }))).toEqual([
-      "goclaw.yaml limits.streams: 1001 is not valid. Expected a whole number from 1 to 1000.",
+    expect(config({ limits: { dependencies: 10 } }).limits.dependencies).toBe(10);
+    expect(lines(file({ limits: { dependencies: 1_001 } }))).toEqual([
+      "goclaw.yaml limits.dependencies: 1001 is not valid. Expected a whole number from 1 to 1000.",
     ]);
   });
 
