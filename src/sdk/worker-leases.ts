@@ -25,6 +25,7 @@ import type { Host } from "../ports/host.ts";
 import type { Logger } from "../ports/telemetry.ts";
 import { wordOf } from "./run-event.ts";
 import type { Outbox } from "./worker-outbox.ts";
+import { OutputTape } from "./worker-output.ts";
 import { assignmentOf, deliveredSignal, type Result, resultOf, shortText } from "./worker-wire.ts";
 
 /** The class of slots that agents of this worker take; there is only this one. */
@@ -37,6 +38,8 @@ interface Held {
   readonly call: AgentCall;
   /** Where its signals stand, once there is one. */
   signals: Map<string, SignalReceipt> | undefined;
+  /** What it writes, once it does. */
+  tape: OutputTape | undefined;
   /** Set when the call is over; kept until its verdict. */
   result: Result | undefined;
   /** The engine has taken the lease away. */
@@ -166,6 +169,7 @@ export class WorkerLeases {
       cost,
       call,
       signals: undefined,
+      tape: undefined,
       result: undefined,
       isDropped: false,
     };
@@ -277,8 +281,18 @@ export class WorkerLeases {
         log[level]({ leaseId: key, agent: this.#held.get(key)?.agent }, text);
       },
       receipt: (key, signal, receipt) => this.#receipt(key, signal, RECEIPTS[receipt]),
+      output: (key, data) => this.#write(key, data),
       finish: (key, outcome) => this.#end(key, outcome),
     };
+  }
+
+  #write(leaseId: string, data: Uint8Array): void {
+    const held = this.#held.get(leaseId);
+    if (held === undefined) return;
+    held.tape ??= new OutputTape(leaseId);
+    const isQueued = !held.tape.isEmpty;
+    held.tape.write(data);
+    if (!isQueued) this.#deps.outbox.add({ kind: "outputs", value: held.tape });
   }
 
   #receipt(leaseId: string, signal: string, receipt: SignalReceipt): void {

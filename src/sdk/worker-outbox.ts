@@ -2,7 +2,7 @@
  * What a worker has to say, in order, until its stream takes it. Everything that is there when the stream asks leaves in
  * one message, up to a size far below the protocol's limit, so batches grow by themselves when much happens and a single
  * word leaves at once. Nothing leaves before `open`. It stays bounded while there is no stream: progress of a lease is
- * folded into what still waits, and everything else is bounded by the worker's capacity.
+ * folded into what still waits, output has a window, and everything else is bounded by the worker's capacity.
  */
 import { create } from "@bufbuild/protobuf";
 import {
@@ -21,6 +21,7 @@ import {
 import { unreachable } from "../base/assert.ts";
 import { Deque } from "../base/deque.ts";
 import type { Host } from "../ports/host.ts";
+import type { OutputTape } from "./worker-output.ts";
 
 /** A message is closed once it has this much, because small ones let the other side begin sooner. */
 const MESSAGE_BYTES = 512 * 1024;
@@ -32,6 +33,7 @@ type Entry =
   | { readonly kind: "acks"; readonly value: string }
   | { readonly kind: "beat"; readonly value: Beat; readonly bytes: number }
   | { readonly kind: "progress"; readonly value: Progress }
+  | { readonly kind: "outputs"; readonly value: OutputTape }
   | { readonly kind: "signalAcks"; readonly value: SignalAck }
   | { readonly kind: "completes"; readonly value: Complete; readonly bytes: number }
   | { readonly kind: "fails"; readonly value: Fail; readonly bytes: number }
@@ -180,6 +182,9 @@ function put(message: WorkerMessage, entry: Entry): void {
     case "progress":
       message.progress.push(entry.value);
       return;
+    case "outputs":
+      message.outputs.push(...entry.value.take());
+      return;
     case "signalAcks":
       message.signalAcks.push(entry.value);
       return;
@@ -211,6 +216,9 @@ function sizeOf(entry: Entry): number {
         entry.value.note.length * 3 +
         (entry.value.checkpoint?.byteLength ?? 0)
       );
+    case "outputs":
+      // Small pieces are joined, so their lease ids stay below their bytes.
+      return ENTRY_BYTES + entry.value.bytes * 2;
     case "signalAcks":
       return ENTRY_BYTES + entry.value.leaseId.length + entry.value.signalId.length;
     case "completes":
