@@ -184,6 +184,21 @@ export class Shard {
     this.#schedule();
   }
 
+  /** Like {@link tell}; calls back with the command's own events once durable, without any for a run that is not live. */
+  ask(
+    runId: RunId,
+    command: Unstamped<RunCommand>,
+    done: (events: readonly Event[] | undefined) => void,
+  ): void {
+    if (this.#failure !== undefined) return;
+    const open = (batch: Batch): readonly Event[] | undefined => {
+      const run = this.#runs.get(runId);
+      return run === undefined ? undefined : this.#carryOut(batch, run, stamped(command, batch));
+    };
+    this.#mailbox.push({ open, resolve: done, reject: () => {} });
+    this.#schedule();
+  }
+
   /** Reads a live run at a commit; undefined when it is not live. Resolves when what it saw is durable. */
   read<T>(runId: RunId, project: Project<T>): Promise<T | undefined> {
     return this.#post(false, () => {
@@ -330,11 +345,12 @@ export class Shard {
     return run;
   }
 
-  #carryOut(batch: Batch, run: RunState, command: RunCommand): void {
+  #carryOut(batch: Batch, run: RunState, command: RunCommand): readonly Event[] {
     const decision = decide(run, command);
     if (isFault(decision)) throw new FaultError(decision);
     for (const event of decision) this.#emit(batch, run, event);
     this.#advance(batch, run);
+    return decision;
   }
 
   #advance(batch: Batch, run: RunState): void {
@@ -405,8 +421,8 @@ export class Shard {
     const { lanes } = this.#deps;
     for (;;) {
       this.#beginRuns(batch);
-      if (!this.#starting) return;
-      const moves = lanes.poll(batch.at, this.#options.batchMax);
+      const { batchMax: most } = this.#options;
+      const moves = this.#starting ? lanes.poll(batch.at, most) : lanes.shed(most);
       for (const task of moves.drop) {
         const { id, lane, run } = task;
         this.#carryOut(batch, run, { type: "drop", at: batch.at, task: id, lane });

@@ -137,13 +137,9 @@ export class LaneManager {
       for (const lane of this.#rotation) lane.bringBack(need, room, at);
     }
     const start = this.#grant(at, limit);
-    const drop: TaskState[] = [];
+    const { drop } = this.shed(limit);
     const offer: TaskState[] = [];
     for (const lane of this.#rotation) {
-      for (const { task } of lane.evict(limit - drop.length)) {
-        task.place = undefined;
-        drop.push(task);
-      }
       for (let room = Math.min(lane.room, limit - offer.length); room > 0; room--) {
         const ticket = lane.outside.take(at);
         if (ticket === undefined) break;
@@ -153,6 +149,18 @@ export class LaneManager {
       }
     }
     return { start, drop, offer };
+  }
+
+  /** What happens where nothing may start: at most `limit` queued tasks lose their place to newcomers. */
+  shed(limit: number): LaneMoves {
+    const drop: TaskState[] = [];
+    for (const lane of this.#rotation) {
+      for (const { task } of lane.evict(limit - drop.length)) {
+        task.place = undefined;
+        drop.push(task);
+      }
+    }
+    return { start: [], drop, offer: [] };
   }
 
   /** The next instant after `at` at which a rate opens for a task that waits for nothing else. */

@@ -79,6 +79,28 @@ describe("while a commit is on its way", () => {
     await bench.wait(drained);
   });
 
+  test("a lane sheds what it has no room for while the engine drains, too", async () => {
+    const feed = {
+      name: "feed",
+      concurrency: 1,
+      capacity: 1,
+      overflow: { kind: "drop", which: "oldest" },
+    } as const;
+    const lanes = {
+      global: { concurrency: 9 },
+      named: [feed],
+      session: { scope: "run", concurrency: 1 },
+    } as const;
+    const bench = await new EngineBench({ lanes }).start();
+    const task = { agent: "work", lane: "feed", on_error: "continue" };
+    const tasks = ["a", "b", "c"].map((id) => ({ id, ...task }));
+    void start(bench, { name: "flood", tasks });
+    const drained = bench.engine.drain(0);
+    await bench.wait(drained);
+    expect(bench.engine.lanes().find(({ name }) => name === "feed")).toMatchObject({ queued: 1 });
+    await bench.wait(bench.engine.stop());
+  });
+
   test("a stop starts no attempt and leaves no timer, and the next engine goes on", async () => {
     const bench = await new EngineBench().start();
     const release = hold(bench.disk);
