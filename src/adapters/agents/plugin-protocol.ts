@@ -1,7 +1,6 @@
 /**
  * What the engine's thread and a plugin thread say to each other. Both directions are lists, because the price of a
- * `postMessage` is per call and not per item; plain objects, because structured clone carries them as fast as any
- * encoding of ours would (measured: docs/agents.md). Two numbers are in shared memory instead: they must be readable
+ * `postMessage` is per call and not per item; how a list crosses is `plugin-text.ts`'s matter. Two numbers are in shared memory instead: they must be readable
  * when the thread can no longer speak.
  */
 import type { Json } from "../../base/payload.ts";

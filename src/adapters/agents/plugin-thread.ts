@@ -24,6 +24,7 @@ import {
   type ThreadData,
   type ThreadReport,
 } from "./plugin-protocol.ts";
+import { type Packed, packReports, unpackCommands } from "./plugin-text.ts";
 
 const port = present(parentPort, "the port of a worker thread");
 const { files, shared } = workerData as ThreadData;
@@ -59,7 +60,7 @@ function flush(): void {
   const sent = batch;
   batch = [];
   chatter = 0;
-  if (sent.length > 0) port.postMessage(sent);
+  if (sent.length > 0) port.postMessage(packReports(sent));
 }
 
 const listener: AttemptListener = {
@@ -207,8 +208,8 @@ function redirect(stream: NodeJS.WriteStream, level: LogLevel): void {
 redirect(process.stdout, "info");
 redirect(process.stderr, "warn");
 
-port.on("message", (commands: readonly ThreadCommand[]) => {
-  for (const command of commands) obey(command);
+port.on("message", (message: Packed<ThreadCommand>) => {
+  for (const command of unpackCommands(message)) obey(command);
 });
 
 await load();

@@ -22,6 +22,7 @@ import {
   type ThreadData,
   type ThreadReport,
 } from "./plugin-protocol.ts";
+import { type Packed, packCommands, unpackReports } from "./plugin-text.ts";
 
 export interface WorkerOptions {
   readonly files: readonly string[];
@@ -197,8 +198,8 @@ export class PluginWorker {
   #listen(): Promise<void> {
     const worker = this.#worker;
     const { log } = this.#deps;
-    worker.on("message", (reports: readonly ThreadReport[]) => {
-      for (const one of reports) this.#hear(one);
+    worker.on("message", (message: Packed<ThreadReport>) => {
+      for (const one of unpackReports(message)) this.#hear(one);
     });
     worker.on("error", (error) => {
       this.#ending ??= endingOf(error, this.#options.memoryMb);
@@ -223,7 +224,7 @@ export class PluginWorker {
   #flush(): void {
     const commands = this.#commands;
     this.#commands = [];
-    this.#worker.postMessage(commands);
+    this.#worker.postMessage(packCommands(commands));
   }
 
   #hear(report: ThreadReport): void {
@@ -390,6 +391,7 @@ function endingOf(error: unknown, memoryMb: number): Ending {
 /** Structured clone copies the whole buffer behind a view; a small view of a large one is cut out first. */
 function compact(assignment: Assignment): Assignment {
   const { lastCheckpoint: data, input } = assignment;
+  if (data === undefined && "json" in input) return assignment;
   return {
     ...assignment,
     ...(data === undefined ? {} : { lastCheckpoint: cutOut(data) }),

@@ -34,9 +34,7 @@ export function dueAt(
   model: StrengthModel,
 ): Instant | undefined {
   const weakAt =
-    entry.dormantAt === undefined
-      ? forgetAt(entry, rules, model)
-      : entry.dormantAt + rules.graceMs;
+    entry.dormantAt === undefined ? forgetAt(entry, rules, model) : entry.dormantAt + rules.graceMs;
   if (weakAt === undefined || entry.expiresAt === undefined) return weakAt ?? entry.expiresAt;
   return Math.min(weakAt, entry.expiresAt);
 }

@@ -256,8 +256,8 @@ function lastEvent(run: RunState, at: Instant): Event {
     const { reason, message, task } = ending;
     return { type: "run_failed", at, reason, message, ...(task === undefined ? {} : { task }) };
   }
-  const output = runOutput(run);
-  if ("problem" in output) {
+  const output = run.plan.output === undefined ? undefined : runOutput(run);
+  if (output !== undefined && "problem" in output) {
     return {
       type: "run_failed",
       at,

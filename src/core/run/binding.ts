@@ -126,9 +126,11 @@ export function runOutput(run: RunState): Evaluated<Payload> {
     const rendered = template.render(scopeOf(run, undefined));
     return "problem" in rendered ? rendered : { value: jsonPayload(rendered.value) };
   }
-  const parts = run.plan.sinks.map((index) => {
+  let parts = "";
+  for (const index of run.plan.sinks) {
     const task = taskOf(run, index);
-    return `${JSON.stringify(task.id)}:${payloadText(outputOf(run, task))}`;
-  });
-  return { value: { json: `{${parts.join(",")}}` } };
+    // Ids of tasks need no escapes.
+    parts += `${parts === "" ? "" : ","}"${task.id}":${payloadText(outputOf(run, task))}`;
+  }
+  return { value: { json: `{${parts}}` } };
 }
