@@ -46,6 +46,6 @@ export function figureLine({ bench, metric, samples, n, floor, settings }: Figur
 }
 
 /** Three significant digits below a thousand, whole numbers above. */
-function rounded(value: number): number {
+export function rounded(value: number): number {
   return Math.abs(value) >= 1_000 ? Math.round(value) : Number(value.toPrecision(3));
 }

@@ -10,6 +10,7 @@ import { w3 } from "./w3.ts";
 import { w4 } from "./w4.ts";
 import { w5 } from "./w5.ts";
 import { w6 } from "./w6.ts";
+import { w7 } from "./w7.ts";
 import { w9 } from "./w9.ts";
 
 const WORKLOADS: Readonly<Record<string, () => Promise<void>>> = {
@@ -19,6 +20,7 @@ const WORKLOADS: Readonly<Record<string, () => Promise<void>>> = {
   w4,
   w5,
   w6,
+  w7,
   w9,
   growth,
 };

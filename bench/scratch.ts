@@ -1,6 +1,6 @@
 /**
  * Directories of a benchmark, all removed when its process ends, however it ends short of a kill. They lie in the
- * temporary directory, or below $GOCLAW_BENCH_DIR: which disk that is decides what a figure with fsync means.
+ * temporary directory, or below $BENCH_DIR: which disk that is decides what a figure with fsync means.
  */
 import { rmSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
@@ -15,7 +15,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 
 /** A fresh, empty directory. */
 export async function scratchDirectory(): Promise<string> {
-  const base = process.env.GOCLAW_BENCH_DIR ?? tmpdir();
+  const base = process.env.BENCH_DIR ?? tmpdir();
   const directory = await mkdtemp(join(base, "goclaw-bench-"));
   directories.push(directory);
   return directory;

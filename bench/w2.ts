@@ -4,7 +4,7 @@
  * does with the same commits.
  */
 import type { JsonObject } from "@bufbuild/protobuf";
-import { startDaemon } from "./daemon.ts";
+import { type BenchDaemon, startDaemon } from "./daemon.ts";
 import { figureLine } from "./figure.ts";
 import { rewriteSpeed } from "./store-floor.ts";
 import { jsonBytes, register, submitAll } from "./submit.ts";
@@ -41,14 +41,25 @@ export async function w2(): Promise<void> {
   for (const fanOut of CASES) await measure(fanOut);
 }
 
+/** Registers a fan-out by `for_each` over the run's input, and answers its name. */
+export async function registerFanOut(
+  daemon: BenchDaemon,
+  agent: IdleAgent,
+  width: number,
+  shape: Shape = "for_each",
+): Promise<string> {
+  await register(daemon, SPECS[shape](agent, width));
+  return "fan-out";
+}
+
 async function measure(fanOut: FanOut): Promise<void> {
   const { agent, width, shape, inFlight } = fanOut;
   const tasks = width + 2;
   const daemon = await startDaemon();
-  await register(daemon, SPECS[shape](agent, width));
+  const definition = await registerFanOut(daemon, agent, width, shape);
   const input = jsonBytes(Array.from({ length: width }, (_, n) => n));
   const submit = (runs: number): Promise<void> =>
-    submitAll(daemon, { definition: "fan-out", runs, input, batch: 1, inFlight });
+    submitAll(daemon, { definition, runs, input, batch: 1, inFlight });
   const warmUp = Math.max(inFlight, Math.round(WARM_UP_TASKS / tasks));
   const runs = Math.max(inFlight, Math.round(TASKS_PER_REP / tasks));
   await submit(warmUp);

@@ -34,7 +34,8 @@ export async function w3(): Promise<void> {
   }
 }
 
-async function registerChain(daemon: BenchDaemon, agent: ChainAgent): Promise<void> {
+/** Registers the chain; its output has that of every task. */
+export async function registerChain(daemon: BenchDaemon, agent: ChainAgent): Promise<void> {
   const ids = Array.from({ length: LENGTH }, (_, n) => `s${n}`);
   const tasks = ids.map((id, n) => ({
     id,

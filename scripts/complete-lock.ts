@@ -15,7 +15,8 @@ interface LockEntry {
   optionalDependencies?: Record<string, string>;
 }
 
-const LOCK = new URL("../package-lock.json", import.meta.url);
+/** The root lock file, or the one named. */
+const LOCK = process.argv[2] ?? new URL("../package-lock.json", import.meta.url);
 
 /** The words of package names and npm's words for them, field by field. */
 const PLATFORM_WORDS = {
