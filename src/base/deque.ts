@@ -43,6 +43,12 @@ export class Deque<T> {
     return this.#size === 0 ? undefined : this.#ring[this.#head];
   }
 
+  /** The n-th from the front without removing it. */
+  at(index: number): T | undefined {
+    if (index < 0 || index >= this.#size) return undefined;
+    return this.#ring[(this.#head + index) & (this.#ring.length - 1)];
+  }
+
   #grow(): void {
     const next: (T | undefined)[] = new Array(this.#ring.length * 2);
     for (let at = 0; at < this.#size; at++) {

@@ -184,6 +184,41 @@ export const FAULTS = {
     { remedy: "Declare the lane in the configuration, or use a known one." },
     (f) => `no lane "${f.lane}" exists${f.nearest ? `; did you mean "${f.nearest}"?` : ""}`,
   ),
+  WORKER_INSTANCE_TAKEN: entry<{ instance: string }>(
+    "ALREADY_EXISTS",
+    { remedy: "Give every process an instance id of its own; to take over a stream, resume it." },
+    (f) => `a worker with the instance id "${f.instance}" is connected`,
+  ),
+  WORKER_PROTOCOL_UNKNOWN: entry<{ asked: number; spoken: number }>(
+    "FAILED_PRECONDITION",
+    { remedy: "Use a worker made for this version of the daemon." },
+    (f) => `protocol version ${f.asked} is not spoken here, version ${f.spoken} is`,
+  ),
+
+  // Memory
+  EMBEDDER_FAILED: entry<{ embedder: string; detail: string }>(
+    "UNAVAILABLE",
+    {
+      retryable: true,
+      remedy: "Check the embedder's address, key and model; text search goes on.",
+    },
+    (f) => `embedder ${f.embedder} made no vectors: ${f.detail}`,
+  ),
+  MEMORY_DAMAGED: entry<{ where: string; detail: string }>(
+    "DATA_LOSS",
+    { remedy: "Erase the session, or restore the data directory from a backup." },
+    (f) => `the memory is damaged at ${f.where}: ${f.detail}`,
+  ),
+  MEMORY_NOT_FOUND: entry<{ sessionId: string; id: string }>(
+    "NOT_FOUND",
+    { remedy: "Check session and id; an entry may have been forgotten." },
+    (f) => `session "${f.sessionId}" remembers nothing under ${f.id}`,
+  ),
+  VECTOR_STORE_FAILED: entry<{ store: string; operation: string; detail: string }>(
+    "UNAVAILABLE",
+    { retryable: true, remedy: "Check the vector store; entries stay readable without it." },
+    (f) => `vector store ${f.store} failed to ${f.operation}: ${f.detail}`,
+  ),
 
   // Engine and storage
   DATA_LOSS: entry<{ where: string; detail: string }>(

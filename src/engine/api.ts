@@ -13,7 +13,8 @@ import type { CollectMode, Event, Receipt, SignalContent } from "../core/run/mes
 import type { RunState, TaskState } from "../core/run/state.ts";
 import type { Reason, RunStatus } from "../core/run/status.ts";
 import type { AgentInfo } from "../ports/agent.ts";
-import type { RegisteredDefinition, RunSummary } from "../ports/journal.ts";
+import type { LateResult, RegisteredDefinition, RunSummary } from "../ports/journal.ts";
+import type { OutputChunk } from "../runtime/output-rings.ts";
 
 /** A run to start: an inline definition, or the name (optionally `name@version`) of a registered one. */
 export interface StartRun {
@@ -146,6 +147,12 @@ export interface EngineApi {
   lanes(): readonly LaneStatus[];
   changeLane(name: string, change: LaneChange): LaneStatus;
   agents(): readonly AgentInfo[];
+  /** Why no agent could run a queued task now, in one sentence; undefined when one could. */
+  explain(task: TaskState): string | undefined;
+  /** Results of a run that came when their leases were gone. */
+  lateResults(runId: RunId): Promise<readonly LateResult[]>;
+  /** What a task writes: what is kept, then what follows, until the task ends. */
+  watchOutput(runId: RunId, taskId: TaskId, abort?: AbortSignal): AsyncIterable<OutputChunk>;
   /** Observed median attempt duration of an agent, for the hot path. */
   expectedMs(agent: string): Millis | undefined;
   /** Runs that have not ended. */

@@ -9,18 +9,26 @@ import { type Payload, payloadText } from "../base/payload.ts";
 import type { Instant, Millis } from "../base/time.ts";
 import type { Evaluated } from "../core/dag/expression.ts";
 import { inputOf, outputOf } from "../core/run/binding.ts";
-import type { Effect, Outcome } from "../core/run/message.ts";
-import { findTask, type MailboxEntry, type RunState, type TaskState } from "../core/run/state.ts";
+import { isUnadmitted } from "../core/run/evolve.ts";
+import type { Deed, Effect, Event, Outcome } from "../core/run/message.ts";
+import {
+  findTask,
+  type MailboxEntry,
+  type RunState,
+  STOP_GRACE_MS,
+  type TaskState,
+} from "../core/run/state.ts";
 import type {
   AgentInfo,
   Assignment,
-  AttemptListener,
   AttemptRef,
   DeliveredSignal,
   StopRequest,
 } from "../ports/agent.ts";
 import type { Host } from "../ports/host.ts";
 import type { Logger, Metrics } from "../ports/telemetry.ts";
+import type { LateReport, WorkerListener } from "../ports/worker.ts";
+import type { OutputRings } from "../runtime/output-rings.ts";
 import type { LimitGuard } from "./limits.ts";
 import type { RunCommand, Unstamped } from "./shard.ts";
 import type { Timers } from "./timers.ts";
@@ -28,6 +36,8 @@ import type { Timers } from "./timers.ts";
 /** The part of the runtime that effects need. */
 export interface AttemptRunner {
   start(assignment: Assignment): void;
+  /** Takes over an attempt that a worker holds since before a restart; false when that is not possible. */
+  adopt(assignment: Assignment): boolean;
   signal(key: string, signal: DeliveredSignal): void;
   stop(key: string, request: StopRequest): void;
   resolve(agent: string): AgentInfo | undefined;
@@ -41,6 +51,14 @@ interface Deps {
   readonly metrics: Metrics;
   readonly guard: LimitGuard;
   readonly tell: (runId: RunId, command: Unstamped<RunCommand>) => void;
+  /** Like `tell`, and calls back with what it led to once that is durable. */
+  readonly ask: (
+    runId: RunId,
+    command: Unstamped<RunCommand>,
+    done: (events: readonly Event[] | undefined) => void,
+  ) => void;
+  readonly late: WorkerListener["late"];
+  readonly outputs: Pick<OutputRings, "write">;
 }
 
 /** Progress of one attempt is journaled at most this often; the last value always arrives with the end. */
@@ -55,7 +73,7 @@ interface Flight extends AttemptRef {
   progressAt: Instant;
 }
 
-export class Dispatcher implements AttemptListener {
+export class Dispatcher implements WorkerListener {
   readonly #deps: Deps;
   readonly #flights = new Map<string, Flight>();
   #closed = false;
@@ -162,16 +180,42 @@ export class Dispatcher implements AttemptListener {
     });
   }
 
-  finish(key: string, outcome: Outcome): void {
+  deeds(key: string, deeds: readonly Deed[]): void {
     const flight = this.#flights.get(key);
     if (flight === undefined) return;
+    this.#tell(flight, { type: "deeds", task: flight.taskId, lease: flight.lease, deeds });
+  }
+
+  output(key: string, data: Uint8Array, offset?: number): void {
+    const flight = this.#flights.get(key);
+    if (flight === undefined || this.#closed) return;
+    this.#deps.outputs.write(flight.runId, flight.taskId, flight.attempt, data, offset);
+  }
+
+  late(report: LateReport, settled: Parameters<WorkerListener["late"]>[1]): void {
+    if (!this.#closed) this.#deps.late(report, settled);
+  }
+
+  finish(key: string, outcome: Outcome, settled?: (isCommitted: boolean) => void): void {
+    const flight = this.#flights.get(key);
+    if (flight === undefined) return settled?.(false);
     this.#flights.delete(key);
     if (outcome.kind === "success") {
       const { runId, taskId: task } = flight;
       this.#deps.guard.warnIfLarge("output", outcome.output, { runId, task });
     }
-    this.#tell(flight, { type: "report", task: flight.taskId, lease: flight.lease, outcome });
+    this.#report(flight, outcome, settled);
     this.#tellIdle();
+  }
+
+  /** Whoever reports gets an answer if it wants one; a closed engine gives none, because nothing is durable any more. */
+  #report(flight: Flight, outcome: Outcome, settled?: (isCommitted: boolean) => void): void {
+    const command = { type: "report", task: flight.taskId, lease: flight.lease, outcome } as const;
+    if (settled === undefined) return this.#tell(flight, command);
+    if (this.#closed) return;
+    this.#deps.ask(flight.runId, command, (events) =>
+      settled(events?.some(({ type }) => type !== "lease_ended") === true),
+    );
   }
 
   #tell(flight: Flight, command: Unstamped<RunCommand>): void {
@@ -194,20 +238,47 @@ export class Dispatcher implements AttemptListener {
       };
       return this.finish(key, outcome);
     }
-    const { task: definition } = task.node;
-    const timeoutMs = definition.timeoutMs ?? this.#agentTimeoutMs(definition.agent);
-    if (timeoutMs !== undefined) {
-      this.arm(run.id, {
-        type: "arm",
-        timer: "attempt_timeout",
-        task: taskId,
-        lease,
-        dueAt: at + timeoutMs,
-      });
-    }
+    const timeoutMs = this.#armTimeout(run, task, at);
     this.#deps.metrics.taskStartLatency((this.#deps.host.now() - task.readyAt) / 1000);
     const signals = signalsOf(run, task, mail);
     this.#deps.runner.start(assignmentOf(run, task, key, input.value, timeoutMs, signals));
+  }
+
+  /**
+   * An attempt whose worker may still run it after a restart of the daemon: waits for its worker, or is lost. Its input
+   * was given before; what it could ask for again is what it may have missed.
+   */
+  adopt(run: RunState, task: TaskState): void {
+    const { id: taskId, lease, attempt } = task;
+    const key = attemptKey(run.id, taskId, lease);
+    this.#flights.set(key, { key, runId: run.id, taskId, attempt, lease, progressAt: 0 });
+    const isRunning = task.status === "RUNNING";
+    const timeoutMs = isRunning ? this.#armTimeout(run, task, task.startedAt) : undefined;
+    const signals = (task.mailbox ?? [])
+      .filter(isUnadmittedMail)
+      .map((e) => deliveredSignal(run, e));
+    const { runner } = this.#deps;
+    if (!runner.adopt(assignmentOf(run, task, key, NO_INPUT, timeoutMs, signals))) {
+      const message = "the daemon restarted without a place for workers";
+      return this.finish(key, { kind: "lost", reason: "WORKER_LOST", message, counted: false });
+    }
+    const interrupt = task.mailbox?.find(({ signal }) => signal === task.stopping)?.content;
+    const graceMs = interrupt?.kind === "interrupt" ? interrupt.graceMs : STOP_GRACE_MS;
+    if (!isRunning || interrupt !== undefined) {
+      runner.stop(key, { reason: task.reason ?? "INTERRUPTED", graceMs });
+    }
+  }
+
+  /** Sets the timer of an attempt that began at `at`; answers how long it may take. */
+  #armTimeout(
+    run: RunState,
+    { id: task, lease, node }: TaskState,
+    at: Instant,
+  ): Millis | undefined {
+    const timeoutMs = node.task.timeoutMs ?? this.#agentTimeoutMs(node.task.agent);
+    if (timeoutMs === undefined) return undefined;
+    this.arm(run.id, { type: "arm", timer: "attempt_timeout", task, lease, dueAt: at + timeoutMs });
+    return timeoutMs;
   }
 
   #inputOf(run: RunState, task: TaskState): Evaluated<Payload> {
@@ -264,7 +335,29 @@ function assignmentOf(
     heartbeatTimeoutMs: task.node.task.heartbeatTimeoutMs,
     lastCheckpoint: task.checkpoint,
     signals,
+    ...(task.worker === undefined ? NOT_WORKED : workedAssignment(task)),
   };
+}
+
+const NO_INPUT: Payload = { json: "null" };
+const NOT_WORKED = {};
+
+/** What only attempts of workers are told. */
+function workedAssignment(task: TaskState): Pick<Assignment, "worker" | "earlier" | "deeds"> {
+  const { worker, deeds, ended } = task;
+  return {
+    ...(worker === undefined ? {} : { worker }),
+    ...(ended === undefined ? {} : { earlier: ended }),
+    deeds,
+  };
+}
+
+function isUnadmittedMail(entry: MailboxEntry): boolean {
+  const { content, collected } = entry;
+  return (
+    isUnadmitted(entry) &&
+    (content.kind === "steer" || (content.kind === "collect" && collected !== undefined))
+  );
 }
 
 const NO_SIGNALS: readonly DeliveredSignal[] = [];

@@ -11,15 +11,17 @@ import type { Definition } from "../core/dag/definition.ts";
 import type { Plan } from "../core/dag/plan.ts";
 import type { LaneStatus } from "../core/lane/lane.ts";
 import { runOutput } from "../core/run/binding.ts";
-import type { Effect, Idempotency, RunEvents } from "../core/run/message.ts";
+import type { Effect, EventType, Idempotency, RunEvents } from "../core/run/message.ts";
 import { taskDeadline, timersOf } from "../core/run/react.ts";
-import type { RunState, TaskState } from "../core/run/state.ts";
+import { findTask, type RunState, type TaskState } from "../core/run/state.ts";
+import { isTerminalTask } from "../core/run/status.ts";
 import type { EventHub } from "../events/hub.ts";
 import type { LaneManager } from "../lanes/lane-manager.ts";
 import type { AgentInfo } from "../ports/agent.ts";
 import type { Host } from "../ports/host.ts";
-import type { Journal, RegisteredDefinition } from "../ports/journal.ts";
+import type { Journal, LateResult, RegisteredDefinition } from "../ports/journal.ts";
 import type { Logger, Metrics } from "../ports/telemetry.ts";
+import { type OutputChunk, OutputRings } from "../runtime/output-rings.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type {
   CollectAnswer,
@@ -39,11 +41,13 @@ import { Definitions } from "./definitions.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { FinishedRuns } from "./finished.ts";
 import { fingerprintText, IdempotencyKeys } from "./idempotency.ts";
+import { LateResults } from "./late-results.ts";
 import { ENGINE_LIMITS, type EngineLimits, LimitGuard } from "./limits.ts";
 import { Reader } from "./reader.ts";
 import { recoverRuns } from "./recovery.ts";
 import { RunControl } from "./run-control.ts";
-import { Shard, type ShardListener, type ShardOptions } from "./shard.ts";
+import { Shard, type ShardListener } from "./shard.ts";
+import type { ShardOptions } from "./shard-options.ts";
 import { countEvent } from "./tally.ts";
 import { type Alarm, Timers } from "./timers.ts";
 
@@ -72,6 +76,14 @@ const RETRY_AFTER_DRAIN_MS: Millis = 1_000;
 /** How long watchers may take at the end for what was published last. */
 const WATCHERS_PATIENCE_MS: Millis = 1_000;
 
+/** Events after which a task writes no more. */
+const TASK_ENDS: ReadonlySet<EventType> = new Set([
+  "task_completed",
+  "task_failed",
+  "task_cancelled",
+  "task_skipped",
+]);
+
 type Phase = "new" | "recovering" | "ready" | "draining" | "stopped";
 
 export class Engine implements EngineApi, ShardListener {
@@ -85,6 +97,8 @@ export class Engine implements EngineApi, ShardListener {
   readonly #keys: IdempotencyKeys;
   readonly #reader: Reader;
   readonly #control: RunControl;
+  readonly #lateResults: LateResults;
+  readonly #outputs = new OutputRings();
   readonly #endListeners = new Map<RunId, ((end: EndedRun) => void)[]>();
   #phase: Phase = "new";
 
@@ -117,6 +131,9 @@ export class Engine implements EngineApi, ShardListener {
       metrics,
       guard,
       tell: (runId, command) => this.#shard.tell(runId, command),
+      ask: (runId, command, done) => this.#shard.ask(runId, command, done),
+      late: (report, settled) => this.#lateResults.judge(report, settled),
+      outputs: this.#outputs,
     });
     this.#shard = new Shard(options, {
       host,
@@ -136,6 +153,7 @@ export class Engine implements EngineApi, ShardListener {
       shard: this.#shard,
       finished: this.#finished,
     });
+    this.#lateResults = new LateResults({ ...deps, shard: this.#shard, finished: this.#finished });
     metrics.gauge("goclaw_runs_open", () => [{ labels: {}, value: this.#shard.runs.size }]);
     metrics.gauge("goclaw_tasks_pending", () => [{ labels: {}, value: this.#shard.openTasks }]);
     metrics.gauge("goclaw_mailbox_depth", () => [{ labels: {}, value: this.#shard.mailboxDepth }]);
@@ -151,7 +169,8 @@ export class Engine implements EngineApi, ShardListener {
     const { runs: recovered, resumeAt } = await recoverRuns(this.#deps.journal, this.#definitions);
     this.#deps.host.notBefore(resumeAt);
     await this.#definitions.start();
-    await this.#deps.runtime.open(this.#dispatcher);
+    const look = (): void => this.#shard.wake();
+    await this.#deps.runtime.open(this.#dispatcher, look, look);
     for (const run of recovered) this.#adopt(run);
     await this.#shard.resume();
     this.#phase = "ready";
@@ -165,6 +184,10 @@ export class Engine implements EngineApi, ShardListener {
     this.#shard.adopt(run);
     this.#keys.remember(run);
     this.#armAll(run.id, timersOf(run));
+    if (run.leases === 0) return;
+    for (const task of run.tasks) {
+      if (task.lease !== 0 && task.worker !== undefined) this.#dispatcher.adopt(run, task);
+    }
   }
 
   #armAll(runId: RunId, effects: readonly Effect[]): void {
@@ -189,6 +212,7 @@ export class Engine implements EngineApi, ShardListener {
     for (const event of events.events) {
       countEvent(this.#deps.metrics, event);
       this.#guard.countEvent(event, run);
+      if (TASK_ENDS.has(event.type)) this.#outputs.end(run.id, (event as { task: TaskId }).task);
     }
     if (!ended) return;
     this.#finished.add(run);
@@ -367,6 +391,28 @@ export class Engine implements EngineApi, ShardListener {
 
   agents(): readonly AgentInfo[] {
     return this.#deps.runtime.agents();
+  }
+
+  explain(task: TaskState): string | undefined {
+    return task.status === "SCHEDULED" ? this.#deps.runtime.explain(task) : undefined;
+  }
+
+  lateResults(runId: RunId): Promise<readonly LateResult[]> {
+    return this.#deps.journal.lateResults(runId);
+  }
+
+  async *watchOutput(
+    runId: RunId,
+    taskId: TaskId,
+    abort?: AbortSignal,
+  ): AsyncGenerator<OutputChunk> {
+    let task = await this.#reader.getTask(runId, taskId);
+    const isOver = (): boolean => {
+      const live = this.#shard.runs.get(runId);
+      task = (live && findTask(live, taskId)) ?? task;
+      return live === undefined || isTerminalTask(task.status);
+    };
+    yield* this.#outputs.watch(runId, taskId, isOver, abort);
   }
 
   openRuns(): number {

@@ -23,6 +23,7 @@ import type { Commit, Journal } from "../ports/journal.ts";
 import type { Metrics } from "../ports/telemetry.ts";
 import { type Batch, commitOf, type Letter, newBatch, record, recordEnd } from "./batch.ts";
 import type { LimitGuard } from "./limits.ts";
+import { SHARD_DEFAULTS, type ShardOptions } from "./shard-options.ts";
 import { Wake } from "./wake.ts";
 
 /** A command for a run that exists. */
@@ -53,24 +54,6 @@ interface Deps {
   /** A blocked task's deadline counts although it is in no lane yet. */
   readonly onBlocked: (task: TaskState) => void;
 }
-
-export interface ShardOptions {
-  /** Most letters decided into one commit. */
-  readonly batchMax: number;
-  /** Commits in flight at once; the second is decided while the first is on its way to disk. */
-  readonly inFlightMax: number;
-  /** A snapshot of a run is taken after this many events. */
-  readonly snapshotEvery: number;
-  /** Whether events behind a snapshot are deleted; watchers with an older cursor then get a gap. */
-  readonly trimsHistory: boolean;
-}
-
-const SHARD_DEFAULTS: ShardOptions = {
-  batchMax: 2_000,
-  inFlightMax: 2,
-  snapshotEvery: 2_000,
-  trimsHistory: false,
-};
 
 /** The writer loop of one partition. */
 export class Shard {

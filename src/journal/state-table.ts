@@ -7,6 +7,7 @@ import type { RunRequest } from "../core/dag/definition.ts";
 import type { Idempotency, Receipt } from "../core/run/message.ts";
 import type {
   Agenda,
+  EndedAttempt,
   MailboxEntry,
   RunEnding,
   RunState,
@@ -89,6 +90,12 @@ const MAILBOX_ENTRY = message<MailboxEntry>({
   collected: optional(nested(5, COLLECTED)),
 });
 
+const ENDED_ATTEMPT = message<EndedAttempt>({
+  attempt: uint(1),
+  reason: word<Reason>(2, REASON_NUMBERS),
+  message: text(3),
+});
+
 const TASK = message<TaskRecord>({
   id: text(1),
   nodeIndex: uint(2),
@@ -116,6 +123,7 @@ const TASK = message<TaskRecord>({
   fence: uint(24),
   worker: optional(text(25)),
   deeds: nestedList(26, DEED),
+  ended: optional(nested(27, ENDED_ATTEMPT)),
 });
 
 const ENDING = message<RunEnding>({

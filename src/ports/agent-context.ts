@@ -61,6 +61,11 @@ export interface AgentContext {
   progress(percent: number, note?: string): void;
   /** Saves up to 2 MiB for the next attempt; the last one counts. Throws a `RangeError` when it is larger. */
   checkpoint(data: Uint8Array): void;
+  /**
+   * Adds text or bytes to what the attempt writes for whoever watches (`WatchOutput`): the latest 256 KiB
+   * are kept while the daemon lives. Not the result, and never durable.
+   */
+  output(chunk: string | Uint8Array): void;
   /** A sign of life for tasks with a `heartbeat_timeout`; progress, checkpoint and log lines are ones too. */
   heartbeat(): void;
   /** Takes the signals that arrived since the last call, oldest first; taking them admits them. */

@@ -7,7 +7,7 @@ import type { Fault } from "../base/fault.ts";
 import type { RunId, TaskId } from "../base/ids.ts";
 import type { Json, Payload } from "../base/payload.ts";
 import type { Instant, Millis } from "../base/time.ts";
-import type { Outcome, SignalContent } from "../core/run/message.ts";
+import type { Deed, Outcome, SignalContent } from "../core/run/message.ts";
 import type { Reason } from "../core/run/status.ts";
 
 /** Names one attempt; `key` is unique per attempt in this process and cheap to map by. */
@@ -38,6 +38,16 @@ export interface Assignment extends AttemptRef {
   readonly runInput: Payload;
   /** Equal across attempts of one task. */
   readonly idempotencyKey: string;
+  /** Instance of the worker that is to run it; absent for agents of the daemon. */
+  readonly worker?: string;
+  /** How the attempt before this one ended, if there was one. */
+  readonly earlier?: {
+    readonly attempt: number;
+    readonly reason: Reason;
+    readonly message: string;
+  };
+  /** What earlier attempts did that must not be done twice. */
+  readonly deeds?: readonly Deed[];
   readonly traceId: string;
   /** When the attempt is timed out by the engine; absent without limit. */
   readonly deadlineAt: Instant | undefined;
@@ -59,8 +69,13 @@ export interface AttemptListener {
   beat(key: string): void;
   log(key: string, level: "debug" | "info" | "warn" | "error", message: string): void;
   receipt(key: string, signal: string, receipt: "delivered" | "admitted"): void;
-  /** The end. The first call per attempt wins. */
-  finish(key: string, outcome: AttemptOutcome): void;
+  /** A piece of what the attempt writes; `offset` is where it stands in all of it, by default at the end. Ephemeral. */
+  output(key: string, data: Uint8Array, offset?: number): void;
+  /**
+   * The end. The first call per attempt wins. `settled` is called once its consequences are durable; `isCommitted` is
+   * false when the attempt had been given up before.
+   */
+  finish(key: string, outcome: AttemptOutcome, settled?: (isCommitted: boolean) => void): void;
 }
 
 /** An agent that can be asked to run. */

@@ -29,6 +29,9 @@ export interface Metrics {
   watcherCutOff(): void;
   lateReport(): void;
   busPublished(messages: number): void;
+  memorized(outcome: "stored" | "reviewed" | "reinforced" | "recalled"): void;
+  memoryRetrieved(seconds: number): void;
+  memoriesForgotten(reason: "weak" | "expired" | "request", entries: number): void;
   /** Registers a gauge read at scrape time; a second registration of the same name replaces the first. */
   gauge(name: GaugeName, read: () => readonly GaugeValue[]): void;
 }
@@ -43,7 +46,9 @@ export type GaugeName =
   | "goclaw_runs_open"
   | "goclaw_tasks_pending"
   | "goclaw_bus_lag_commits"
-  | "goclaw_mailbox_depth";
+  | "goclaw_mailbox_depth"
+  | "goclaw_memory_resident_bytes"
+  | "goclaw_memory_resident_sessions";
 
 export interface GaugeValue {
   readonly labels: { readonly [name: string]: string };

@@ -4,12 +4,17 @@
  * names both. Rebuilt as a whole whenever a transport announces a change.
  */
 import { type Fault, fault } from "../base/fault.ts";
+import { versionTest } from "../base/semver.ts";
 import type { AgentInfo, AgentTransport } from "../ports/agent.ts";
+import { agentReference } from "./worker-routing.ts";
+
+/** What attempts can be handed to: a transport, or the workers outside of the process. */
+export type AttemptCarrier = Omit<AgentTransport, "open">;
 
 /** An agent and who runs it. */
 export interface RegisteredAgent {
   readonly info: AgentInfo;
-  readonly transport: AgentTransport;
+  readonly transport: AttemptCarrier;
 }
 
 export class AgentRegistry {
@@ -19,7 +24,8 @@ export class AgentRegistry {
   /** What kept agents from being offered: names taken twice, sources that do not load. */
   readonly problems: readonly Fault[];
 
-  constructor(transports: readonly AgentTransport[]) {
+  /** Agents that only workers serve come last, and give way to others of their name without a complaint. */
+  constructor(transports: readonly AgentTransport[], workers?: AttemptCarrier) {
     const byName = new Map<string, RegisteredAgent>();
     const problems: Fault[] = [];
     for (const transport of transports) {
@@ -30,6 +36,10 @@ export class AgentRegistry {
       }
       problems.push(...(transport.problems?.() ?? []));
     }
+    for (const info of workers?.agents() ?? []) {
+      if (workers !== undefined && !byName.has(info.name))
+        byName.set(info.name, { info, transport: workers });
+    }
     this.#byName = byName;
     this.agents = [...byName.values()]
       .map(({ info }) => info)
@@ -37,8 +47,13 @@ export class AgentRegistry {
     this.problems = problems;
   }
 
-  find(name: string): RegisteredAgent | undefined {
-    return this.#byName.get(name);
+  /** An agent by its name, or by `name@range` where its version fits. */
+  find(reference: string): RegisteredAgent | undefined {
+    const found = this.#byName.get(reference);
+    if (found !== undefined || !reference.includes("@")) return found;
+    const { name, range } = agentReference(reference);
+    const named = this.#byName.get(name);
+    return named !== undefined && versionTest(range)?.(named.info.version) ? named : undefined;
   }
 
   names(): Iterable<string> {

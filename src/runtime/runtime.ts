@@ -11,6 +11,7 @@ import { PAYLOAD_MAX_BYTES, type Payload } from "../base/payload.ts";
 import { type Instant, type Millis, TIMER_MAX_MS } from "../base/time.ts";
 import { payloadExcess } from "../core/dag/limits.ts";
 import type { Outcome } from "../core/run/message.ts";
+import type { TaskState } from "../core/run/state.ts";
 import type {
   AgentInfo,
   AgentTransport,
@@ -20,10 +21,13 @@ import type {
   StopRequest,
 } from "../ports/agent.ts";
 import type { Host, TimerHandle } from "../ports/host.ts";
+import type { Opening, Placement } from "../ports/placement.ts";
 import type { Logger, Metrics } from "../ports/telemetry.ts";
-import { AgentRegistry } from "./agent-registry.ts";
+import type { WorkerListener } from "../ports/worker.ts";
+import { AgentRegistry, type AttemptCarrier, type RegisteredAgent } from "./agent-registry.ts";
 import { type AttemptInput, type AttemptPhase, nextPhase } from "./attempt-machine.ts";
 import { RecentDurations } from "./recent-durations.ts";
+import type { WorkerPool } from "./worker-pool.ts";
 
 export interface RuntimeOptions {
   /** How long after the end of a stop's grace a transport may still report. Default 1,000. */
@@ -40,6 +44,8 @@ export interface RuntimeDeps {
   readonly host: Host;
   /** In order of precedence: the first to offer a name runs it. */
   readonly transports: readonly AgentTransport[];
+  /** Workers outside of the process; agents of the transports come before theirs. */
+  readonly workers?: WorkerPool;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -49,7 +55,7 @@ interface Flight {
   readonly key: string;
   readonly agent: string;
   /** Undefined for an unknown agent, whose failure is on its way. */
-  readonly transport: AgentTransport | undefined;
+  readonly transport: AttemptCarrier | undefined;
   readonly startedMs: Millis;
   phase: AttemptPhase;
   heardAt: Instant;
@@ -69,14 +75,14 @@ const DEFAULTS: Required<RuntimeOptions> = {
 /** Longest texts passed on, in UTF-16 units; longer ones are cut. */
 const TEXT_MAX = { note: 1_024, log: 16_384, message: 4_096 };
 
-export class Runtime {
+export class Runtime implements Placement {
   readonly #options: Required<RuntimeOptions>;
   readonly #deps: RuntimeDeps;
   readonly #flights = new Map<string, Flight>();
   readonly #durations = new Map<string, RecentDurations>();
   #registry = new AgentRegistry([]);
   #reported = new Set<string>();
-  #sink: AttemptListener | undefined;
+  #sink: WorkerListener | undefined;
   #onChange: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
@@ -86,9 +92,20 @@ export class Runtime {
   }
 
   /** Opens every transport in turn; `onChange` is called whenever the set of agents changes. */
-  async open(sink: AttemptListener, onChange?: () => void): Promise<void> {
+  async open(
+    sink: WorkerListener,
+    onChange?: () => void,
+    onRoom: () => void = () => {},
+  ): Promise<void> {
     assert(this.#sink === undefined, "a runtime is opened once");
     this.#sink = sink;
+    const { workers } = this.#deps;
+    workers?.attach({
+      listener: this.#gateOfWorkers(workers, sink),
+      onChange: () => this.#refresh(),
+      onRoom,
+      localSource: (agent) => this.#localOf(agent)?.info.source,
+    });
     for (const transport of this.#deps.transports) {
       await transport.open(this.#gate(transport), () => this.#refresh());
     }
@@ -124,16 +141,70 @@ export class Runtime {
     return this.#flights.size;
   }
 
+  // Placement: agents of the daemon always have room.
+
+  reserve(task: TaskState): string | undefined {
+    const { workers } = this.#deps;
+    if (workers === undefined || this.#localOf(task.node.task.agent) !== undefined)
+      return undefined;
+    return workers.reserve(task);
+  }
+
+  release(task: TaskState): void {
+    this.#deps.workers?.release(task);
+  }
+
+  workerOf(task: TaskState): string | undefined {
+    return this.#deps.workers?.workerOf(task);
+  }
+
+  openings(): readonly Opening[] {
+    return this.#deps.workers?.openings() ?? NO_OPENINGS;
+  }
+
+  /** Why nobody could run this task now, in one sentence; undefined when somebody could. */
+  explain(task: TaskState): string | undefined {
+    const isLocal = this.#localOf(task.node.task.agent) !== undefined;
+    return isLocal ? undefined : this.#deps.workers?.explain(task);
+  }
+
+  #localOf(agent: string): RegisteredAgent | undefined {
+    const found = this.#registry.find(agent);
+    return found?.transport === this.#deps.workers ? undefined : found;
+  }
+
+  /** Takes over an attempt that a worker got before a restart; false when there are no workers here. */
+  adopt(assignment: Assignment): boolean {
+    const { workers } = this.#deps;
+    if (workers === undefined) return false;
+    const flight = this.#newFlight(assignment, workers);
+    this.#flights.set(flight.key, flight);
+    workers.adopt(assignment);
+    this.#handed(flight, assignment);
+    return true;
+  }
+
   /** Starts an attempt; its end always comes later, never from inside this call. */
   start(assignment: Assignment): void {
-    const { key, agent } = assignment;
+    const { key, agent, worker } = assignment;
     assert(!this.#flights.has(key), `attempt ${key} is already in flight`);
-    const { host } = this.#deps;
-    const flight: Flight = {
+    const { host, workers } = this.#deps;
+    const runs = worker === undefined ? this.#registry.find(agent)?.transport : workers;
+    const flight = this.#newFlight(assignment, this.#closing === undefined ? runs : undefined);
+    this.#flights.set(key, flight);
+    if (flight.transport === undefined) {
+      host.defer(() => this.#finish(flight, this.#notStarted(agent)));
+      return;
+    }
+    this.#handOver(flight, flight.transport, assignment);
+  }
+
+  #newFlight({ key, agent }: Assignment, transport: AttemptCarrier | undefined): Flight {
+    return {
       key,
       agent,
-      transport: this.#closing === undefined ? this.#registry.find(agent)?.transport : undefined,
-      startedMs: host.elapsedMs(),
+      transport,
+      startedMs: this.#deps.host.elapsedMs(),
       phase: "PREPARED",
       heardAt: 0,
       heartbeatLost: false,
@@ -141,12 +212,6 @@ export class Runtime {
       overrule: undefined,
       overruleAt: Number.POSITIVE_INFINITY,
     };
-    this.#flights.set(key, flight);
-    if (flight.transport === undefined) {
-      host.defer(() => this.#finish(flight, this.#notStarted(agent)));
-      return;
-    }
-    this.#handOver(flight, flight.transport, assignment);
   }
 
   /** Passes a signal on to a running attempt; ignored when it is over. */
@@ -171,7 +236,7 @@ export class Runtime {
   }
 
   async #closeAll(): Promise<void> {
-    const closed = await Promise.allSettled(this.#deps.transports.map(async (one) => one.close()));
+    const closed = await Promise.allSettled(this.#carriers().map(async (one) => one.close()));
     for (const result of closed) {
       if (result.status === "rejected") {
         this.#deps.log.error({ error: describe(result.reason) }, "a transport did not close");
@@ -180,7 +245,12 @@ export class Runtime {
     for (const flight of [...this.#flights.values()]) this.#finish(flight, CLOSED);
   }
 
-  #handOver(flight: Flight, transport: AgentTransport, assignment: Assignment): void {
+  #carriers(): readonly AttemptCarrier[] {
+    const { transports, workers } = this.#deps;
+    return workers === undefined ? transports : [...transports, workers];
+  }
+
+  #handOver(flight: Flight, transport: AttemptCarrier, assignment: Assignment): void {
     try {
       transport.start(assignment);
     } catch (error) {
@@ -190,6 +260,10 @@ export class Runtime {
       );
       return;
     }
+    this.#handed(flight, assignment);
+  }
+
+  #handed(flight: Flight, assignment: Assignment): void {
     this.#advance(flight, "handed");
     const { heartbeatTimeoutMs } = assignment;
     if (heartbeatTimeoutMs === undefined) return;
@@ -220,8 +294,8 @@ export class Runtime {
   }
 
   /** What one transport talks to: it can reach only its own attempts. */
-  #gate(transport: AgentTransport): AttemptListener {
-    const heard = (key: string, pass: (flight: Flight, sink: AttemptListener) => void) =>
+  #gate(transport: AttemptCarrier): AttemptListener {
+    const heard = (key: string, pass: (flight: Flight, sink: WorkerListener) => void) =>
       this.#heard(transport, key, pass);
     return {
       progress: (key, percent, note) =>
@@ -232,14 +306,26 @@ export class Runtime {
         heard(key, (_, sink) => sink.log(key, level, cut(message, TEXT_MAX.log))),
       receipt: (key, signal, receipt) =>
         heard(key, (_, sink) => sink.receipt(key, signal, receipt)),
-      finish: (key, outcome) => heard(key, (flight) => this.#finish(flight, outcome)),
+      output: (key, data, offset) => heard(key, (_, sink) => sink.output(key, data, offset)),
+      finish: (key, outcome, settled) => {
+        if (!this.#flights.has(key)) settled?.(false);
+        heard(key, (flight) => this.#finish(flight, outcome, settled));
+      },
+    };
+  }
+
+  #gateOfWorkers(workers: WorkerPool, sink: WorkerListener): WorkerListener {
+    return {
+      ...this.#gate(workers),
+      deeds: (key, deeds) => this.#heard(workers, key, () => sink.deeds(key, deeds)),
+      late: (report, settled) => sink.late(report, settled),
     };
   }
 
   #heard(
-    transport: AgentTransport,
+    transport: AttemptCarrier,
     key: string,
-    pass: (flight: Flight, sink: AttemptListener) => void,
+    pass: (flight: Flight, sink: WorkerListener) => void,
   ): void {
     const flight = this.#flights.get(key);
     if (flight === undefined || flight.transport !== transport || this.#sink === undefined) {
@@ -261,8 +347,8 @@ export class Runtime {
   }
 
   /** The one place an attempt ends; a second call for it finds the table without an arrow. */
-  #finish(flight: Flight, reported: Outcome): void {
-    if (!this.#advance(flight, "finish")) return;
+  #finish(flight: Flight, reported: Outcome, settled?: (isCommitted: boolean) => void): void {
+    if (!this.#advance(flight, "finish")) return settled?.(false);
     this.#flights.delete(flight.key);
     flight.heartbeat?.cancel();
     flight.overrule?.cancel();
@@ -270,7 +356,7 @@ export class Runtime {
     const durationMs = this.#deps.host.elapsedMs() - flight.startedMs;
     this.#deps.metrics.attemptEnded(flight.agent, durationMs / 1000);
     if (outcome.kind === "success") this.#recordDuration(flight.agent, durationMs);
-    this.#sink?.finish(flight.key, outcome);
+    this.#sink?.finish(flight.key, outcome, settled);
   }
 
   /** A result in time is a result, even from an agent given up for silent; one that is too large is none. */
@@ -323,7 +409,7 @@ export class Runtime {
   }
 
   /** Calls into a transport; one that throws is overruled when its time is up. */
-  #guard(flight: Flight, call: (transport: AgentTransport) => void): void {
+  #guard(flight: Flight, call: (transport: AttemptCarrier) => void): void {
     if (flight.transport === undefined) return;
     try {
       call(flight.transport);
@@ -337,7 +423,9 @@ export class Runtime {
   }
 
   #refresh(): void {
-    this.#registry = new AgentRegistry(this.#deps.transports);
+    const { transports, workers } = this.#deps;
+    this.#registry = new AgentRegistry(transports, workers);
+    workers?.localChanged();
     const problems = this.#registry.problems.map((problem) => ({
       problem,
       text: faultMessage(problem),
@@ -349,6 +437,8 @@ export class Runtime {
     this.#onChange?.();
   }
 }
+
+const NO_OPENINGS: readonly Opening[] = [];
 
 const CLOSED: Outcome = {
   kind: "lost",

@@ -3,12 +3,13 @@
  * every call and lets a test wait for one, and a log that keeps its lines.
  */
 import type { RunId } from "../../src/base/ids.ts";
-import type { Outcome } from "../../src/core/run/message.ts";
-import type { Assignment, AttemptListener, DeliveredSignal } from "../../src/ports/agent.ts";
+import type { Deed, Outcome } from "../../src/core/run/message.ts";
+import type { Assignment, DeliveredSignal } from "../../src/ports/agent.ts";
 import type { Logger } from "../../src/ports/telemetry.ts";
+import type { LateReport, WorkerListener } from "../../src/ports/worker.ts";
 
 /** A call of the listener: its method, the attempt's key, and the other arguments. */
-export type Report = readonly [method: keyof AttemptListener, key: string, ...rest: unknown[]];
+export type Report = readonly [method: keyof WorkerListener, key: string, ...rest: unknown[]];
 
 interface Waiter {
   readonly wanted: (report: Report) => boolean;
@@ -16,7 +17,7 @@ interface Waiter {
 }
 
 /** Remembers what attempts say. */
-export class Recorder implements AttemptListener {
+export class Recorder implements WorkerListener {
   readonly reports: Report[] = [];
   /** Set around a call into a transport: a report while it is set breaks the port's guarantee. */
   inside: string | undefined;
@@ -41,6 +42,18 @@ export class Recorder implements AttemptListener {
 
   receipt(key: string, signal: string, receipt: string): void {
     this.#record(["receipt", key, signal, receipt]);
+  }
+
+  output(key: string, data: Uint8Array): void {
+    this.#record(["output", key, data]);
+  }
+
+  deeds(key: string, deeds: readonly Deed[]): void {
+    this.#record(["deeds", key, deeds]);
+  }
+
+  late(report: LateReport): void {
+    this.#record(["late", report.lease, report]);
   }
 
   finish(key: string, outcome: Outcome): void {

@@ -35,6 +35,8 @@ export class AgentCall {
   #controller: AbortController | undefined;
   #stopReason: string | undefined;
   #over = false;
+  /** Bytes of output so far. */
+  #written = 0;
 
   constructor(agent: Agent, assignment: Assignment, listener: AttemptListener) {
     this.key = assignment.key;
@@ -155,6 +157,7 @@ export class AgentCall {
       progress: (percent, note = "") =>
         call.#report((to) => to.progress(key, Number(percent), String(note))),
       checkpoint: (data) => call.#checkpoint(data),
+      output: (chunk) => call.#write(chunk),
       heartbeat: () => call.#report((to) => to.beat(key)),
       signals: () => call.#takeSignals(),
     };
@@ -164,6 +167,15 @@ export class AgentCall {
     const line = (level: keyof AgentLog) => (message: string) =>
       this.#report((to) => to.log(this.key, level, String(message)));
     return { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
+  }
+
+  #write(chunk: string | Uint8Array): void {
+    // A copy, because the agent goes on writing into its buffer.
+    const data =
+      typeof chunk === "string" ? new TextEncoder().encode(chunk) : new Uint8Array(chunk);
+    const offset = this.#written;
+    this.#written += data.length;
+    this.#report((to) => to.output(this.key, data, offset));
   }
 
   #checkpoint(data: Uint8Array): void {

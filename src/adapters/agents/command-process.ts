@@ -203,6 +203,8 @@ export class CommandProcess {
     const { key } = this.#assignment;
     const directive = readLine(line);
     switch (directive.kind) {
+      case "output":
+        return listener.output(key, new TextEncoder().encode(`${directive.text}\n`));
       case "progress":
         return listener.progress(key, directive.percent, directive.note);
       case "checkpoint":

@@ -58,6 +58,7 @@ export type Directive =
   | { readonly kind: "progress"; readonly percent: number; readonly note: string }
   | { readonly kind: "checkpoint"; readonly base64: string }
   | { readonly kind: "heartbeat" }
+  | { readonly kind: "output"; readonly text: string }
   | { readonly kind: "admitted"; readonly signal: string }
   | { readonly kind: "retry-after"; readonly retryAfterMs: Millis }
   | { readonly kind: "log"; readonly level: LogLevel; readonly text: string }
@@ -74,6 +75,7 @@ const DIRECTIVES: Readonly<Record<string, (rest: string) => Directive | undefine
   },
   checkpoint: (rest) =>
     /^[A-Za-z0-9+/]*={0,2}$/.test(rest) ? { kind: "checkpoint", base64: rest } : undefined,
+  output: (text) => ({ kind: "output", text }),
   heartbeat: () => ({ kind: "heartbeat" }),
   admitted: (rest) => (rest === "" ? undefined : { kind: "admitted", signal: rest }),
   "retry-after": (rest) => {

@@ -79,6 +79,7 @@ export class FunctionTransport implements AgentTransport {
       beat: (key) => listener.beat(key),
       log: (key, level, message) => listener.log(key, level, message),
       receipt: (key, signal, receipt) => listener.receipt(key, signal, receipt),
+      output: (key, data, offset) => listener.output(key, data, offset),
       finish: (key, outcome) => {
         this.#calls.get(key)?.force?.cancel();
         this.#calls.delete(key);

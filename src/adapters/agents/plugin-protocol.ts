@@ -74,6 +74,12 @@ export type ThreadReport =
     }
   | { readonly type: "checkpoint"; readonly key: string; readonly data: Uint8Array }
   | { readonly type: "beat"; readonly key: string }
+  | {
+      readonly type: "output";
+      readonly key: string;
+      readonly data: Uint8Array;
+      readonly offset: number;
+    }
   | { readonly type: "log"; readonly key: string; readonly level: LogLevel; readonly text: string }
   | {
       readonly type: "receipt";

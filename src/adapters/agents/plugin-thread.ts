@@ -69,6 +69,7 @@ const listener: AttemptListener = {
   beat: (key) => chat({ type: "beat", key }),
   log: (key, level, text) => chat({ type: "log", key, level, text }),
   receipt: (key, signal, receipt) => report({ type: "receipt", key, signal, receipt }),
+  output: (key, data, offset = 0) => chat({ type: "output", key, data, offset }),
   finish: (key, outcome) => {
     if (calls.delete(key)) report({ type: "finish", key, outcome });
   },

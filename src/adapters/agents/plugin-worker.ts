@@ -248,6 +248,8 @@ export class PluginWorker {
     const { listener } = this.#deps;
     const { key } = report;
     switch (report.type) {
+      case "output":
+        return listener.output(key, report.data, report.offset);
       case "progress":
         return listener.progress(key, report.percent, report.note);
       case "checkpoint":

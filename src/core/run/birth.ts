@@ -81,6 +81,7 @@ export function newTask(
     output: undefined,
     reason: undefined,
     message: "",
+    ended: undefined,
     percent: 0,
     note: "",
     group: undefined,

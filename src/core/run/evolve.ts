@@ -79,17 +79,7 @@ function evolveTask(
       task.lane = event.lane;
       return;
     case "task_started":
-      task.attempt = event.attempt;
-      task.fence = event.lease ?? event.attempt;
-      task.lease = task.fence;
-      task.worker = event.worker;
-      task.startedAt = event.at;
-      task.reason = undefined;
-      task.message = "";
-      task.percent = 0;
-      task.note = "";
-      run.leases++;
-      return;
+      return startAttempt(run, task, event);
     case "task_returned":
       task.attempt = event.attempt - 1;
       return returnLease(run, task, undefined);
@@ -110,6 +100,7 @@ function evolveTask(
     case "task_retrying":
       task.reason = event.reason;
       task.message = event.message;
+      task.ended = { attempt: event.attempt, reason: event.reason, message: event.message };
       task.dueAt = event.dueAt;
       task.stopping = undefined;
       if (event.counted) task.failures++;
@@ -153,6 +144,23 @@ function evolveTask(
     default:
       return unreachable(event);
   }
+}
+
+function startAttempt(
+  run: RunState,
+  task: TaskState,
+  event: Extract<Event, { type: "task_started" }>,
+): void {
+  task.attempt = event.attempt;
+  task.fence = event.lease ?? event.attempt;
+  task.lease = task.fence;
+  task.worker = event.worker;
+  task.startedAt = event.at;
+  task.reason = undefined;
+  task.message = "";
+  task.percent = 0;
+  task.note = "";
+  run.leases++;
 }
 
 /** The latest deed of a name takes the place of an earlier one. */

@@ -31,6 +31,13 @@ export interface TaskGroup {
   open: number;
 }
 
+/** An attempt that did not complete. */
+export interface EndedAttempt {
+  readonly attempt: number;
+  readonly reason: Reason;
+  readonly message: string;
+}
+
 /** One task of a run. */
 export interface TaskState {
   readonly id: TaskId;
@@ -64,6 +71,8 @@ export interface TaskState {
   output: Payload | undefined;
   reason: Reason | undefined;
   message: string;
+  /** How the latest attempt that did not complete ended. */
+  ended: EndedAttempt | undefined;
   percent: number;
   note: string;
   /** `for_each`: the group on the parent, the item on an instance. */
