@@ -15,6 +15,7 @@ import { type Log, openLog } from "./adapters/pino-logger.ts";
 import { PromMetrics } from "./adapters/prom-metrics.ts";
 import { ReserveFile } from "./adapters/reserve-file.ts";
 import { SystemHost } from "./adapters/system-host.ts";
+import { openMemory } from "./app/open-memory.ts";
 import type { Config } from "./config.ts";
 import type { EngineApi } from "./engine/api.ts";
 import { Engine } from "./engine/engine.ts";
@@ -23,6 +24,7 @@ import { BusBridge } from "./events/bridge.ts";
 import { EventHub } from "./events/hub.ts";
 import { StoreJournal } from "./journal/journal.ts";
 import { LaneManager } from "./lanes/lane-manager.ts";
+import type { MemoryHub } from "./memory/hub.ts";
 import type { AgentTransport } from "./ports/agent.ts";
 import type { Agent } from "./ports/agent-context.ts";
 import type { EventBus } from "./ports/bus.ts";
@@ -64,6 +66,7 @@ interface Parts {
   readonly metrics: PromMetrics;
   readonly engine: Engine;
   readonly functions: FunctionTransport;
+  readonly memory: MemoryHub;
   readonly store: Pick<OpenedStore, "description" | "notices">;
   readonly failed: Promise<Error>;
   /** Publishes committed events to a bus, from where that kind of bus was left. */
@@ -193,6 +196,16 @@ async function assemble(config: Config, agents: readonly Agent[], base: Base): P
     host,
     onFailure: (failure) => engine.storeFailed(failure),
   });
+  const memory = await openMemory(
+    config.memory,
+    { data: config.data, engine: store.engine },
+    {
+      host,
+      log: log.child({ module: "memory" }),
+      metrics,
+    },
+  );
+  closers.push(() => memory.close());
   const hub = new EventHub({ bufferBytes: config.limits.watcherBytes }, { journal, metrics });
   const functions = new FunctionTransport({}, { host });
   for (const agent of agents) functions.register(agent);
@@ -264,6 +277,7 @@ async function assemble(config: Config, agents: readonly Agent[], base: Base): P
     metrics,
     engine,
     functions,
+    memory,
     store,
     failed: failure.promise,
     publishTo,
@@ -297,11 +311,14 @@ function transportsOf(config: Config, { host, log }: Base): AgentTransport[] {
   return [...transports, builtinAgents({ httpAllow: config.http.allow }, { host })];
 }
 
+/** An engine is absent when nothing is kept. */
+type ConfiguredStore = Omit<OpenedStore, "engine"> & Partial<Pick<OpenedStore, "engine">>;
+
 /** A store in memory is as good as a directory that nobody keeps. */
 async function openConfiguredStore(
   config: Config,
   { log, closers }: Base,
-): Promise<Omit<OpenedStore, "engine">> {
+): Promise<ConfiguredStore> {
   if (config.store === "memory") {
     const disk = new MemoryDisk();
     return {

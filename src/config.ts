@@ -30,6 +30,10 @@ export type StoreEngine = Settings["store"];
 export type CommandAgentConfig = Settings["commandAgents"][number];
 export type BusConfig = Settings["bus"];
 export type LogConfig = Settings["log"];
+/** What agents remember, with the threshold as a number. */
+export type MemoryConfig = Omit<Settings["memory"], "forgetThreshold"> & {
+  readonly forgetThreshold: number;
+};
 /** Bounds of everything a caller can grow; see docs/configuration.md for each. */
 export type Limits = Settings["limits"];
 
@@ -54,6 +58,7 @@ export interface Config {
   readonly drainTimeoutMs: Millis;
   readonly bus: BusConfig;
   readonly log: LogConfig;
+  readonly memory: MemoryConfig;
   readonly limits: Limits;
 }
 
@@ -104,6 +109,7 @@ function configOf(settings: Settings): Config {
       order: settings.lanes.order,
     },
     retention: definedOnly(settings.retention),
+    memory: { ...settings.memory, forgetThreshold: Number(settings.memory.forgetThreshold) },
   };
 }
 

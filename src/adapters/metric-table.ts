@@ -47,6 +47,13 @@ export const COUNTERS = {
   goclaw_watchers_cut_off_total: counter("Watchers cut off because they read too slowly"),
   goclaw_late_reports_total: counter("Reports of attempts that were already over, all ignored"),
   goclaw_bus_published_total: counter("Events accepted by the event bus"),
+  goclaw_memorized_total: counter("Things agents wanted remembered, by what became of them", [
+    "outcome",
+  ]),
+  goclaw_memories_forgotten_total: counter(
+    "Memories that fell dormant (`weak`), were deleted when their time was over, or on request",
+    ["reason"],
+  ),
 } as const;
 
 /** Measured when it happens. */
@@ -66,6 +73,7 @@ export const HISTOGRAMS = {
     WAIT_SECONDS,
   ),
   goclaw_journal_batch_events: histogram("Events in one commit", BATCH_EVENTS),
+  goclaw_memory_retrieve_seconds: histogram("Time to answer a question to a memory", WAIT_SECONDS),
 } as const;
 
 /** Set once, at the end of recovery. */
@@ -85,6 +93,8 @@ export const GAUGES = {
   goclaw_tasks_pending: gauge("Tasks that are not terminal"),
   goclaw_bus_lag_commits: gauge("Commits the event bus has not accepted yet"),
   goclaw_mailbox_depth: gauge("Commands waiting for the writer loop"),
+  goclaw_memory_resident_bytes: gauge("Bytes of memory sessions that are in memory, estimated"),
+  goclaw_memory_resident_sessions: gauge("Memory sessions that are in memory"),
 } as const satisfies Record<GaugeName, MetricDeclaration>;
 
 /** All of them by name. */

@@ -111,6 +111,18 @@ export class PromMetrics implements Metrics {
     this.#counters.goclaw_bus_published_total.add(messages);
   }
 
+  memorized(outcome: "stored" | "reviewed" | "reinforced" | "recalled"): void {
+    this.#counters.goclaw_memorized_total.add(1, outcome);
+  }
+
+  memoryRetrieved(seconds: number): void {
+    this.#histograms.goclaw_memory_retrieve_seconds.observe(seconds);
+  }
+
+  memoriesForgotten(reason: "weak" | "expired" | "request", entries: number): void {
+    if (entries > 0) this.#counters.goclaw_memories_forgotten_total.add(entries, reason);
+  }
+
   gauge(name: GaugeName, read: () => readonly GaugeValue[]): void {
     this.#readers.set(name, read);
   }

@@ -5,6 +5,7 @@
  */
 import { TIMER_MAX_MS } from "../base/time.ts";
 import type { BytesField, GroupField, IntegerField, PerCore } from "./field.ts";
+import { MEMORY } from "./memory-schema.ts";
 
 const SECOND = 1_000;
 const HOUR = 3_600_000;
@@ -454,6 +455,7 @@ export const CONFIG_SCHEMA = {
         },
       },
     },
+    memory: MEMORY,
     limits: LIMITS,
   },
 } as const satisfies GroupField;

@@ -64,6 +64,18 @@ export class NullMetrics implements Metrics {
     this.#count("busPublished", messages);
   }
 
+  memorized(): void {
+    this.#count("memorized");
+  }
+
+  memoryRetrieved(): void {
+    this.#count("memoryRetrieved");
+  }
+
+  memoriesForgotten(): void {
+    this.#count("memoriesForgotten");
+  }
+
   gauge(name: GaugeName, read: () => readonly GaugeValue[]): void {
     this.#gauges.set(name, read);
   }

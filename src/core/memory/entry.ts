@@ -37,6 +37,7 @@ export interface ReviewState {
 /** One thing remembered. */
 export interface MemoryEntry {
   readonly id: MemoryId;
+  /** Namespace and session, see {@link memorySession}. */
   readonly sessionId: string;
   /** Entries of one task are neighbours; empty for an entry that stands alone. */
   readonly taskId: string;
@@ -49,6 +50,8 @@ export interface MemoryEntry {
   readonly review: ReviewState;
   /** Never forgotten for weakness or want of room. */
   readonly pinned: boolean;
+  /** Strength below which this entry falls dormant, where its author chose one. */
+  readonly forgetThreshold: number | undefined;
   /** Deleted then, pinned or not. */
   readonly expiresAt: Instant | undefined;
   /** Out of the hot index since then, still readable and reachable by a deep query. */
@@ -64,6 +67,22 @@ export interface MemoryEntry {
 
 /** An entry nobody in particular wrote. */
 export const NO_PROVENANCE: Provenance = { runId: "", taskId: "", agent: "", parents: [] };
+
+/**
+ * A session of a namespace as memory names it: `namespace/session`. A namespace contains no slash, so no two pairs share
+ * a name, whatever the session is called.
+ */
+export function memorySession(namespace: string, session: string): string {
+  return `${namespace}/${session}`;
+}
+
+/** The reverse of {@link memorySession}. */
+export function namespaceAndSession(
+  sessionId: string,
+): readonly [namespace: string, session: string] {
+  const slash = sessionId.indexOf("/");
+  return [sessionId.slice(0, slash), sessionId.slice(slash + 1)];
+}
 
 /** What of an entry is searched by words. */
 export function searchText({ content, metadata }: Pick<MemoryEntry, "content" | "metadata">) {

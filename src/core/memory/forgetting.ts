@@ -24,7 +24,8 @@ export function forgetAt(
   rules: ForgettingRules,
   model: StrengthModel,
 ): Instant | undefined {
-  return entry.pinned ? undefined : model.fallsTo(entry.review, rules.threshold);
+  if (entry.pinned) return undefined;
+  return model.fallsTo(entry.review, entry.forgetThreshold ?? rules.threshold);
 }
 
 /** When an entry must be looked at: its end of life, of grace or of strength, whichever comes first. */
@@ -47,8 +48,8 @@ export function fateOf(
   model: StrengthModel,
 ): Fate {
   if (entry.expiresAt !== undefined && entry.expiresAt <= now) return "delete";
-  if (entry.pinned) return "keep";
   if (entry.dormantAt !== undefined)
     return entry.dormantAt + rules.graceMs <= now ? "delete" : "keep";
-  return model.fallsTo(entry.review, rules.threshold) <= now ? "sleep" : "keep";
+  const weakAt = forgetAt(entry, rules, model);
+  return weakAt !== undefined && weakAt <= now ? "sleep" : "keep";
 }
