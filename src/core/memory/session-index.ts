@@ -30,6 +30,8 @@ export interface SessionIndexOptions {
 
 /** Candidates each side puts forward. */
 const CANDIDATES = 100;
+/** How many times more they put forward when those were mostly duplicates. */
+const MORE_CANDIDATES = 8;
 /** How many of the best are reordered for diversity. */
 const DIVERSE_AMONG = 50;
 const DEFAULT_DAMPING = 0.1;
@@ -136,20 +138,34 @@ export class SessionIndex {
 
   /**
    * The best entries, best first; ties by newest, then id. Words and vectors each put forward their best, which are
-   * fused, damped by strength and freed of near-duplicates.
+   * fused, damped by strength and freed of near-duplicates. Where duplicates leave less than was asked for, more are
+   * put forward.
    */
   search(query: SearchQuery): SearchHit[] {
-    const mayAnswer = this.#mayAnswer(query);
-    const each = Math.max(CANDIDATES, query.limit);
     const terms = this.#words.known(queryStems(query.text));
+    for (let each = Math.max(CANDIDATES, query.limit); ; each *= MORE_CANDIDATES) {
+      const { hits, cut } = this.#searchAmong(each, terms, query);
+      if (hits.length >= query.limit || !cut) return hits;
+    }
+  }
+
+  /** `cut` says that a side may have had more to offer. */
+  #searchAmong(
+    each: number,
+    terms: readonly Term[],
+    query: SearchQuery,
+  ): { hits: SearchHit[]; cut: boolean } {
+    const mayAnswer = this.#mayAnswer(query);
     const texts = this.#bestByWords(terms, mayAnswer, each);
     const vectors = this.#bestByVector(query, terms, mayAnswer, each);
     const words = memo((slot: number) => new Set(this.#words.own(slot).terms));
     const ranked = this.#ranked(fuse(texts, vectors, query), query);
     const ordered = query.mmr === undefined ? ranked : reordered(ranked, query.mmr, words);
-    return collapsed(ordered, ({ slot }) => words(slot), query.limit).map(({ first, others }) =>
-      this.#hit(first, others, terms),
-    );
+    const groups = collapsed(ordered, ({ slot }) => words(slot), query.limit);
+    return {
+      hits: groups.map(({ first, others }) => this.#hit(first, others, terms)),
+      cut: texts.length === each || vectors.length === each,
+    };
   }
 
   #mayAnswer({ filter, deep }: SearchQuery): (slot: number) => boolean {
