@@ -118,6 +118,7 @@ export async function startDaemon(config: Config): Promise<Daemon> {
     },
     {
       engine,
+      memory: parts.memory,
       host,
       info: {
         version: VERSION,

@@ -232,7 +232,7 @@ export class MemoryHub {
   /** One entry. Rejects with `MEMORY_NOT_FOUND`. */
   async get(sessionId: string, id: MemoryId): Promise<Remembered> {
     checkSession(sessionId);
-    return this.#one(await this.#curator.get(sessionId, id));
+    return this.describe((await this.#curator.get(sessionId, id)).entry);
   }
 
   /** A page of a session, oldest first. */
@@ -310,6 +310,11 @@ export class MemoryHub {
     }
   }
 
+  /** An entry with its strength now. */
+  describe(entry: MemoryEntry): Remembered {
+    return this.#recaller.remembered(entry, this.#deps.host.now());
+  }
+
   /** Takes exported entries in as they were; those whose id the session has already are passed over. */
   async import(exported: readonly ExportedEntry[]): Promise<number> {
     for (const { entry } of exported) checkSession(entry.sessionId);
@@ -381,11 +386,7 @@ export class MemoryHub {
   }
 
   #remembered(stored: readonly StoredEntry[]): readonly Remembered[] {
-    return stored.map((one) => this.#one(one));
-  }
-
-  #one(stored: StoredEntry): Remembered {
-    return this.#recaller.remembered(stored, this.#deps.host.now());
+    return stored.map(({ entry }) => this.describe(entry));
   }
 
   #checkVector(vector: Float32Array | undefined): void {

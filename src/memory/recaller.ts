@@ -89,7 +89,7 @@ export class Recaller {
     const { results, degraded } = await this.retrieve({ limit: CONTEXT_CANDIDATES, ...question });
     const session = await this.#deps.book.read(question.sessionId);
     const now = this.#deps.host.now();
-    const recent = lastOf(session, retrieveLastN).map((stored) => this.remembered(stored, now));
+    const recent = lastOf(session, retrieveLastN).map(({ entry }) => this.remembered(entry, now));
     const known = new Map(
       [...results, ...recent]
         .filter(({ strength }) => strength >= leastStrength)
@@ -106,18 +106,15 @@ export class Recaller {
   }
 
   /** An entry as it stands at `now`. */
-  remembered(stored: StoredEntry, now: Instant): Remembered {
-    const { rules } = this.#options;
-    return {
-      entry: stored.entry,
-      strength: this.#deps.model.strength(stored.entry.review, now),
-      forgetAt: dueAt(stored.entry, rules, this.#deps.model),
-    };
+  remembered(entry: MemoryEntry, now: Instant): Remembered {
+    const { model } = this.#deps;
+    const strength = model.strength(entry.review, now);
+    return { entry, strength, forgetAt: dueAt(entry, this.#options.rules, model) };
   }
 
   #recalled(hit: SearchHit, ground: Ground, now: Instant): readonly Recalled[] {
     const stored = ground.find(hit.id);
-    return stored === undefined ? [] : [{ ...this.remembered(stored, now), hit }];
+    return stored === undefined ? [] : [{ ...this.remembered(stored.entry, now), hit }];
   }
 
   #query(

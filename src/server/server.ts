@@ -7,6 +7,7 @@ import { isIPv4 } from "node:net";
 import type { ConnectError, ConnectRouter, ServiceImpl } from "@connectrpc/connect";
 import { AdminService } from "../../gen/goclaw/v1/admin_service_pb.ts";
 import { GoClawEngine } from "../../gen/goclaw/v1/engine_pb.ts";
+import { MemoryService } from "../../gen/goclaw/v1/memory_service_pb.ts";
 import { RunService } from "../../gen/goclaw/v1/run_service_pb.ts";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
@@ -14,6 +15,7 @@ import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflec
 import { FaultError, fault } from "../base/fault.ts";
 import type { Millis } from "../base/time.ts";
 import type { EngineApi } from "../engine/api.ts";
+import type { MemoryHub } from "../memory/hub.ts";
 import type { Host } from "../ports/host.ts";
 import type { Logger } from "../ports/telemetry.ts";
 import { adminService, type ServerInfo } from "./admin-service.ts";
@@ -24,6 +26,7 @@ import { createErrorFunnel, faultToConnect } from "./errors.ts";
 import { healthService } from "./health-service.ts";
 import { createInterceptors, createRequestGate } from "./interceptors.ts";
 import { type ListenAddress, Listener, type RequestHandler } from "./listener.ts";
+import { memoryService } from "./memory-service.ts";
 import { createPages, pathOf } from "./pages.ts";
 import { reflectionService } from "./reflection-service.ts";
 import { createRpcLookup } from "./rpc-handler.ts";
@@ -73,6 +76,8 @@ const PATIENCE = { headersMs: 10_000, requestMs: 30_000, idleMs: 120_000, pingMs
 
 export interface ServerDeps {
   readonly engine: EngineApi;
+  /** Without one, calls of MemoryService are not served. */
+  readonly memory?: MemoryHub;
   readonly host: Host;
   readonly info: ServerInfo;
   /** Prometheus text. */
@@ -90,7 +95,14 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-const SERVICES = [GoClawEngine, RunService, AdminService, Health, ServerReflection] as const;
+const SERVICES = [
+  GoClawEngine,
+  RunService,
+  AdminService,
+  MemoryService,
+  Health,
+  ServerReflection,
+] as const;
 
 /** Builds the server; nothing listens before `start`. */
 export function createServer(options: ServerOptions, deps: ServerDeps): Server {
@@ -138,7 +150,8 @@ class RpcServer implements Server {
   }
 
   #route(router: ConnectRouter, funnel: ReturnType<typeof createErrorFunnel>): void {
-    const { engine, host, info } = this.#deps;
+    const { engine, host, info, memory } = this.#deps;
+    if (memory !== undefined) router.service(MemoryService, memoryService({ memory }));
     const submissions = new Submissions(host);
     const reflection = reflectionService(new DescriptorIndex(SERVICES));
     router
