@@ -59,6 +59,15 @@ export class EventHub {
     return this.#count;
   }
 
+  /** Bytes of events that wait for the watcher with the most; bounded by the buffer, or by one page. */
+  get largestBuffer(): number {
+    let largest = 0;
+    for (const watchers of this.#watchers.values()) {
+      for (const { bufferedBytes } of watchers) largest = Math.max(largest, bufferedBytes);
+    }
+    return largest;
+  }
+
   /** Tells a run's watchers what was committed: once per commit and run, in order, after the commit. Never throws. */
   publish(events: RunEvents): void {
     const watchers = this.#watchers.get(events.runId);

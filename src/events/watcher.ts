@@ -9,8 +9,12 @@ import { type Fault, fault } from "../base/fault.ts";
 import type { RunId } from "../base/ids.ts";
 import type { RunEvents } from "../core/run/message.ts";
 
-/** A reader is given up when this many buffers were published while it worked on one event. */
+/**
+ * A reader is given up when this many buffers, in this many commits, were published while it worked on one event. One
+ * alone would blame a reader for a burst: a single commit of a wide run can be larger than all its buffers.
+ */
 export const STALLED_AFTER_BUFFERS = 16;
+export const STALLED_AFTER_PAGES = 64;
 
 /** `following` buffers what is published, `behind` has to read the journal first, `over` gets nothing any more. */
 type WatcherState = "following" | "behind" | "over";
@@ -30,6 +34,7 @@ export class Watcher {
   /** Whether the reader works on an event and has not asked for the next. */
   #isBusy = false;
   #publishedWhileBusy = 0;
+  #pagesWhileBusy = 0;
   #isWaiting = false;
   #fault: Fault | undefined;
   #wake: () => void = () => {};
@@ -43,6 +48,11 @@ export class Watcher {
   /** Sequence of the last event the reader took. */
   get last(): number {
     return this.#last;
+  }
+
+  /** Bytes that wait to be read. */
+  get bufferedBytes(): number {
+    return this.#bufferedBytes;
   }
 
   get isFollowing(): boolean {
@@ -65,8 +75,11 @@ export class Watcher {
 
   /** Takes a published page of `bytes`; an empty buffer takes one page of any size. */
   offer(page: RunEvents, bytes: number): void {
-    if (this.#isBusy) this.#publishedWhileBusy += bytes;
-    if (this.#publishedWhileBusy > STALLED_AFTER_BUFFERS * this.#bufferBytes) {
+    if (this.#isBusy) {
+      this.#publishedWhileBusy += bytes;
+      this.#pagesWhileBusy++;
+    }
+    if (this.#isStalled) {
       this.end(fault("WATCHER_SLOW", { runId: this.runId, lastSequence: this.#last }));
     } else if (this.#state === "following") {
       this.#buffer({ page, bytes });
@@ -105,6 +118,7 @@ export class Watcher {
     this.#last = sequence;
     this.#isBusy = true;
     this.#publishedWhileBusy = 0;
+    this.#pagesWhileBusy = 0;
   }
 
   /** The reader asks for the next event; from here on it is we who are slow. */
@@ -117,6 +131,13 @@ export class Watcher {
     if (this.#state === "over") return;
     this.#fault = because;
     this.#leave("over");
+  }
+
+  get #isStalled(): boolean {
+    return (
+      this.#pagesWhileBusy > STALLED_AFTER_PAGES &&
+      this.#publishedWhileBusy > STALLED_AFTER_BUFFERS * this.#bufferBytes
+    );
   }
 
   #buffer(buffered: BufferedPage): void {

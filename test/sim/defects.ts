@@ -1,136 +1,216 @@
 /**
- * Planted defects, each a port or a part wrapped so that it breaks one promise now and then. They exist to test the
- * simulator: an oracle that never complains about any of them watches nothing. Only a test switches one on.
+ * The planted defects by name: what each breaks, the parts it takes the place of, and what the oracle says that is there
+ * for it. They exist to test the simulator: an oracle that never complains about any of them watches nothing, and a
+ * defect that nobody finds is an oracle that is missing. Only a test switches one on.
  */
-import type { DiskChange } from "../../src/adapters/memory-store.ts";
-import type { Millis } from "../../src/base/time.ts";
-import type { LanesConfig } from "../../src/core/lane/lane.ts";
-import type { Outcome, RunEvents } from "../../src/core/run/message.ts";
-import type { RunState, TaskState } from "../../src/core/run/state.ts";
-import { EventHub } from "../../src/events/hub.ts";
-import { LaneManager } from "../../src/lanes/lane-manager.ts";
-import type { AttemptListener } from "../../src/ports/agent.ts";
-import type { TimerHandle } from "../../src/ports/host.ts";
-import { SimulatedAgents } from "./agents.ts";
-import { ObservedJournal } from "./journal.ts";
-import { CountingDisk } from "./ledger.ts";
-import { SimulatedHost } from "./time.ts";
+import * as engine from "./defects-of-engine.ts";
+import * as storage from "./defects-of-storage.ts";
+import type { Parts } from "./parts.ts";
 
-/** Each defect with what it breaks. */
-export const DEFECTS = {
-  "early ack": "the disk says durable before it is",
-  "dropped release": "every seventh slot is not given back",
-  "last answer wins": "of two ends of an attempt the second is taken",
-  "extra slot": "every lane has one slot more than configured",
-  "lost timer": "every twentieth timer never fires",
-  "lost write": "every fiftieth batch is called durable and is nowhere",
-  "forgotten key": "idempotency keys of former processes are not found",
-  "forgotten run": "recovery leaves out every fifth run",
-  "skipped event": "every tenth publication does not reach the watchers",
-  "ignored turn": "runs do not wait for their session",
-  "stale answer": "the end of an older attempt ends the current one",
-} as const;
-export type Defect = keyof typeof DEFECTS;
-
-/** Whether this call of a counter is the n-th, 2n-th, … */
-function everyNth(n: number): () => boolean {
-  let calls = 0;
-  return () => ++calls % n === 0;
+/** One planted defect. */
+export interface PlantedDefect {
+  readonly breaks: string;
+  readonly parts: Partial<Parts>;
+  /** What its oracle says. */
+  readonly oracle: RegExp;
 }
 
-export class LyingDisk extends CountingDisk {
-  override sync(batch: readonly DiskChange[]): Promise<void> {
-    super.sync(batch).catch(() => {});
-    return Promise.resolve();
-  }
-}
+const NOT_DURABLE =
+  /was acknowledged, not durable|before its start was durable|is not durable|durable before|, durable \d/;
+const STUCK = /never came to pass|nothing happens any more/;
+const DAMAGED =
+  /recovery failed|with another history than acknowledged|the journal is damaged|was not recovered/;
 
-export class LeakyDisk extends CountingDisk {
-  readonly #isLost = everyNth(50);
+const TABLE = {
+  "early ack": {
+    breaks: "the disk says durable before it is",
+    parts: { Disk: storage.LyingDisk },
+    oracle: NOT_DURABLE,
+  },
+  "effect before commit": {
+    breaks: "attempts leave before their start is durable",
+    parts: { Journal: storage.EagerJournal },
+    oracle: NOT_DURABLE,
+  },
+  "lost write": {
+    breaks: "every fiftieth batch is called durable and is nowhere",
+    parts: { Disk: storage.LeakyDisk },
+    oracle: DAMAGED,
+  },
+  "torn batch": {
+    breaks: "every twentieth batch is kept without its last change",
+    parts: { Disk: storage.TearingDisk },
+    oracle: DAMAGED,
+  },
+  "fsync again": {
+    breaks: "a failed sync is tried again, and the second says that all is well",
+    parts: { Store: storage.StubbornStore },
+    oracle: NOT_DURABLE,
+  },
+  "no checksums": {
+    breaks: "readers take a value whatever its checksum",
+    parts: { checksChecksums: false },
+    oracle: /^rot: /,
+  },
+  "early snapshot": {
+    breaks: "a snapshot is on the disk before the events it stands for",
+    parts: { Disk: storage.HastyDisk },
+    oracle: DAMAGED,
+  },
+  "early trim": {
+    breaks: "events are deleted whose snapshot is not saved",
+    parts: { Journal: storage.TrimmingJournal },
+    oracle: DAMAGED,
+  },
+  "greedy retention": {
+    breaks: "retention deletes a run that is open",
+    parts: { Journal: storage.GreedyJournal },
+    oracle: DAMAGED,
+  },
+  "forgotten key": {
+    breaks: "idempotency keys of former processes are not found",
+    parts: { Journal: storage.KeylessJournal },
+    oracle: /started .* and |no order of the calls/,
+  },
+  "forgotten run": {
+    breaks: "recovery leaves out every fifth run",
+    parts: { Journal: storage.ForgetfulJournal },
+    oracle: /open runs, the journal/,
+  },
+  "forgotten name": {
+    breaks: "registered definitions of former processes are not found",
+    parts: { Journal: storage.NamelessJournal },
+    oracle: /is registered as nothing/,
+  },
+  "early cursor": {
+    breaks: "the cursor of the event bus moves before the bus has the events",
+    parts: { Journal: storage.HastyCursorJournal },
+    oracle: /bus: event .* follows|the bus has \d+ of/,
+  },
+  "wrong order of ends": {
+    breaks: "a run ends before the last of its tasks",
+    parts: { Journal: storage.DisorderlyJournal },
+    oracle: /the run ended while|after the end of the run|the engine threw/,
+  },
+  "two results": {
+    breaks: "one result is committed twice",
+    parts: { Journal: storage.DoublingJournal },
+    oracle: /task_completed of .*, which is|after the end of the run/,
+  },
+  "lost timer": {
+    breaks: "every twentieth timer never fires",
+    parts: { Host: engine.ForgetfulHost },
+    oracle: STUCK,
+  },
+  "lost recovered timer": {
+    breaks: "timers that recovery sets never fire",
+    parts: { Host: engine.AmnesicHost },
+    oracle: STUCK,
+  },
+  "wall clock": {
+    breaks: "engine time follows jumps of the wall clock",
+    parts: { Host: engine.WallClockHost },
+    oracle: /ms early|earlier than the event before|too early|not due yet/,
+  },
+  "dropped release": {
+    breaks: "every seventh slot is not given back",
+    parts: { Lanes: engine.LeakyLanes },
+    oracle: /slots diverged/,
+  },
+  "double release": {
+    breaks: "every seventh slot is given back twice",
+    parts: { Lanes: engine.GenerousLanes },
+    oracle: /slots diverged|gave back/,
+  },
+  "extra slot": {
+    breaks: "every lane has one slot more than configured",
+    parts: { configured: engine.widened },
+    oracle: /slots occupied/,
+  },
+  "ignored turn": {
+    breaks: "runs do not wait for their session",
+    parts: { Lanes: engine.TurnlessLanes },
+    oracle: /began before .* of its session/,
+  },
+  "bottomless lane": {
+    breaks: "tasks enter a lane that is full instead of the one they are redirected to",
+    parts: { Lanes: engine.BottomlessLanes },
+    oracle: /tasks queued, of/,
+  },
+  "ignored pause": {
+    breaks: "lanes do not hear of pauses",
+    parts: { Lanes: engine.RestlessLanes },
+    oracle: /is paused and a task started/,
+  },
+  "skipped event": {
+    breaks: "every tenth publication does not reach the watchers",
+    parts: { Hub: engine.SkippingHub },
+    oracle: /has a gap|never came to pass|nothing happens any more|instead of/,
+  },
+  "repeated event": {
+    breaks: "a watcher that comes back sees its last event again",
+    parts: { Hub: engine.StutteringHub },
+    oracle: /watcher of .* instead of/,
+  },
+  "endless buffer": {
+    breaks: "events wait for a slow watcher without a bound",
+    parts: { Hub: engine.PatientHub },
+    oracle: /a watcher's buffer holds/,
+  },
+  "clinging watcher": {
+    breaks: "watchers of ended runs are never let go",
+    parts: { Hub: engine.ClingingHub },
+    oracle: /never came to pass|watchers are left over|nothing happens any more/,
+  },
+  "last answer wins": {
+    breaks: "of two ends of an attempt the second is taken",
+    parts: { Agents: engine.FickleAgents },
+    oracle: /completed with what its agent did not say first/,
+  },
+  "stale answer": {
+    breaks: "the end of an older attempt ends the current one",
+    parts: { Agents: engine.StaleAgents },
+    oracle: /completed with what its agent did not say first/,
+  },
+  "lost report": {
+    breaks: "every fifteenth end of an attempt is not heard",
+    parts: { Agents: engine.MuteAgents },
+    oracle: STUCK,
+  },
+  "mixed inputs": {
+    breaks: "every tenth attempt gets the input of another run",
+    parts: { Runtime: engine.ConfusedRuntime },
+    oracle: /^isolation: /,
+  },
+  "key per attempt": {
+    breaks: "every attempt has an idempotency key of its own",
+    parts: { Runtime: engine.NaiveRuntime },
+    oracle: /idempotency key|under two keys/,
+  },
+  "too large a result": {
+    breaks: "results of any size are taken",
+    parts: { configured: engine.unlimited },
+    oracle: /has too large a result/,
+  },
+  "stale read": {
+    breaks: "reads are answered from what was read before",
+    parts: { Engine: engine.StaleEngine },
+    oracle: /were durable before/,
+  },
+  "start before dependencies": {
+    breaks: "tasks do not wait for the tasks they depend on",
+    parts: { Engine: engine.HastyEngine },
+    oracle: /is not resolved/,
+  },
+  "old version": {
+    breaks: "a name stands for its oldest version",
+    parts: { Engine: engine.NostalgicEngine },
+    oracle: /newest were/,
+  },
+} as const satisfies { readonly [name: string]: PlantedDefect };
 
-  protected override apply(batch: readonly DiskChange[]): void {
-    super.apply(this.#isLost() ? [] : batch);
-  }
-}
+/** The name of a defect. */
+export type Defect = keyof typeof TABLE;
 
-export class ForgetfulHost extends SimulatedHost {
-  readonly #isLost = everyNth(20);
-
-  override setTimer(delayMs: Millis, run: () => void): TimerHandle {
-    return this.#isLost() ? { cancel: () => {} } : super.setTimer(delayMs, run);
-  }
-}
-
-export class LeakyLanes extends LaneManager {
-  readonly #isDropped = everyNth(7);
-
-  override released(task: TaskState): void {
-    if (this.#isDropped()) task.place = undefined;
-    else super.released(task);
-  }
-}
-
-export class TurnlessLanes extends LaneManager {
-  override runAccepted(run: RunState): boolean {
-    super.runAccepted(run);
-    return true;
-  }
-}
-
-/** The same lanes with one slot more each. */
-export function widened(config: LanesConfig): LanesConfig {
-  const named = config.named.map((lane) => ({ ...lane, concurrency: lane.concurrency + 1 }));
-  return { ...config, named };
-}
-
-export class SkippingHub extends EventHub {
-  readonly #isSkipped = everyNth(10);
-
-  override publish(events: RunEvents): void {
-    if (!this.#isSkipped()) super.publish(events);
-  }
-}
-
-/** Holds the end of an attempt back for a moment and passes on whatever was said last. */
-export class FickleAgents extends SimulatedAgents {
-  override open(listener: AttemptListener): Promise<void> {
-    const last = new Map<string, Outcome>();
-    return super.open({
-      ...listener,
-      finish: (key, outcome) => {
-        if (!last.has(key)) {
-          queueMicrotask(() => listener.finish(key, last.get(key) ?? outcome));
-        }
-        last.set(key, outcome);
-      },
-    });
-  }
-}
-
-/** Takes an end of attempt n for the end of attempt n + 1, when that is what runs. */
-export class StaleAgents extends SimulatedAgents {
-  override open(listener: AttemptListener): Promise<void> {
-    return super.open({
-      ...listener,
-      finish: (key, outcome) => {
-        const cut = key.lastIndexOf("/") + 1;
-        const next = `${key.slice(0, cut)}${Number(key.slice(cut)) + 1}`;
-        listener.finish(this.flights.has(next) ? next : key, outcome);
-      },
-    });
-  }
-}
-
-export class KeylessJournal extends ObservedJournal {
-  override findIdempotent(): Promise<undefined> {
-    return Promise.resolve(undefined);
-  }
-}
-
-export class ForgetfulJournal extends ObservedJournal {
-  readonly #isForgotten = everyNth(5);
-
-  override recover(onRun: Parameters<ObservedJournal["recover"]>[0]): Promise<void> {
-    return super.recover((run) => (this.#isForgotten() ? undefined : onRun(run)));
-  }
-}
+export const DEFECTS: { readonly [D in Defect]: PlantedDefect } = TABLE;
+export const DEFECT_NAMES = Object.keys(TABLE) as Defect[];

@@ -1,8 +1,9 @@
 /**
  * A disk that behaves as badly as real ones may. A batch becomes durable only when its sync completes, after a delay
- * the simulation chooses; a sync can fail, and then nothing later succeeds; a crash keeps some prefix of what was not
- * synced, tears what was on its way, and forgets the rest. Values can rot at rest. It plays by the stores' own
- * guarantee that a torn batch is dropped whole, and never decides anything by itself: chance and time come from outside.
+ * the simulation chooses; a crash keeps some prefix of what was not synced and forgets the rest. A sync can fail, for
+ * once or for want of space: then the pages it carried are dropped by the next attempt, which succeeds without them
+ * (as Linux does), so only a store that never tries again is right. It plays by the stores' own guarantee that a torn
+ * batch is dropped whole, and never decides anything by itself: chance and time come from outside.
  */
 import { type DiskChange, MemoryDisk } from "../../src/adapters/memory-store.ts";
 import type { Prng } from "../../src/base/hash.ts";
@@ -28,79 +29,78 @@ export interface CrashReport {
   readonly lost: number;
 }
 
-/** A {@link MemoryDisk} with unsynced writes, failures, crashes and rot. */
+/** A {@link MemoryDisk} with unsynced writes, failures and crashes. */
 export class SimulatedDisk extends MemoryDisk {
   readonly #options: DiskOptions;
   /** In order; the first `#inSync` of them are part of the sync under way. */
   #waiting: Waiting[] = [];
   #inSync = 0;
+  /** What a failed sync carried: may be on the disk or not. */
+  #doubtful: Waiting[] = [];
   #life = 0;
+  #stallMs = 0;
   #failNext: string | undefined;
-  #broken: Error | undefined;
+  #isFull = false;
+  #failure: Error | undefined;
 
   constructor(options: DiskOptions) {
     super();
     this.#options = options;
   }
 
-  /** Batches that are not durable yet. */
-  get unsynced(): number {
-    return this.#waiting.length;
-  }
-
   /** Whether a sync has failed since the last crash. */
   get isBroken(): boolean {
-    return this.#broken !== undefined;
+    return this.#failure !== undefined;
+  }
+
+  get isFull(): boolean {
+    return this.#isFull;
   }
 
   override sync(batch: readonly DiskChange[]): Promise<void> {
+    // Whoever tries again after a failure is told that all is well, and the pages are gone.
+    if (this.#failure !== undefined) this.#doubtful = [];
     return this.#enqueue(() => this.apply(batch));
   }
 
   override syncMark(value: bigint): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return this.#enqueue(() => {
       this.mark = value;
     });
   }
 
-  /** The next sync to complete fails instead, and with it everything until the next crash. */
+  /** The next sync takes this much longer. */
+  stallNextSync(delayMs: number): void {
+    this.#stallMs = delayMs;
+  }
+
+  /** The next sync to complete fails instead. */
   failNextSync(detail: string): void {
     this.#failNext = detail;
   }
 
+  /** Whether every sync fails for want of space. */
+  fill(isFull: boolean): void {
+    this.#isFull = isFull;
+  }
+
   /** The process is gone: its promises never settle, its lock is free, and chance decides about unsynced batches. */
   crash(random: Prng): CrashReport {
-    const kept = Math.floor(random() * (this.#waiting.length + 1));
-    for (const waiting of this.#waiting.slice(0, kept)) waiting.apply();
-    const lost = this.#waiting.length - kept;
+    const unsynced = [...this.#doubtful, ...this.#waiting];
+    const kept = Math.floor(random() * (unsynced.length + 1));
+    for (const waiting of unsynced.slice(0, kept)) waiting.apply();
     this.#waiting = [];
+    this.#doubtful = [];
     this.#inSync = 0;
     this.#life++;
     this.#failNext = undefined;
-    this.#broken = undefined;
+    this.#failure = undefined;
     this.unlock();
-    return { kept, lost };
-  }
-
-  /** Flips one bit of one stored value, or loses the value; returns what was hit, undefined on an empty disk. */
-  rot(random: Prng): string | undefined {
-    const keys = [...this.contents.range({ from: "", to: "\uffff" })].map(([key]) => key);
-    const key = keys[Math.floor(random() * keys.length)];
-    if (key === undefined) return undefined;
-    const value = this.contents.get(key) as Uint8Array;
-    if (value.length === 0 || random() < 0.3) {
-      this.apply([{ kind: "delete", key }]);
-      return `lost ${key}`;
-    }
-    const bit = Math.floor(random() * value.length * 8);
-    const rotten = value.slice();
-    rotten[bit >> 3] = (rotten[bit >> 3] as number) ^ (1 << (bit & 7));
-    this.contents.set(key, rotten);
-    return `flipped bit ${bit} of ${key}`;
+    return { kept, lost: unsynced.length - kept };
   }
 
   #enqueue(apply: () => void): Promise<void> {
-    if (this.#broken !== undefined) return Promise.reject(this.#broken);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ apply, resolve, reject });
       if (this.#inSync === 0) this.#startSync();
@@ -111,18 +111,17 @@ export class SimulatedDisk extends MemoryDisk {
   #startSync(): void {
     this.#inSync = this.#waiting.length;
     const life = this.#life;
-    this.#options.host.setTimer(this.#options.syncMs(), () => {
+    const delayMs = this.#options.syncMs() + this.#stallMs;
+    this.#stallMs = 0;
+    this.#options.host.setTimer(delayMs, () => {
       if (life === this.#life) this.#finishSync();
     });
   }
 
   #finishSync(): void {
-    if (this.#failNext !== undefined) {
-      this.#broken = new Error(this.#failNext);
-      // What the failed sync carried may or may not be on disk; a crash will decide.
-      for (const waiting of this.#waiting) waiting.reject(this.#broken);
-      return;
-    }
+    const failure = this.#isFull ? "ENOSPC" : this.#failNext;
+    this.#failNext = undefined;
+    if (failure !== undefined) return this.#fail(new Error(failure));
     const done = this.#waiting.splice(0, this.#inSync);
     this.#inSync = 0;
     for (const waiting of done) {
@@ -130,5 +129,13 @@ export class SimulatedDisk extends MemoryDisk {
       waiting.resolve();
     }
     if (this.#waiting.length > 0) this.#startSync();
+  }
+
+  #fail(error: Error): void {
+    this.#failure = error;
+    this.#doubtful = this.#waiting;
+    this.#waiting = [];
+    this.#inSync = 0;
+    for (const waiting of this.#doubtful) waiting.reject(error);
   }
 }

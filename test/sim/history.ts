@@ -19,6 +19,8 @@ export interface TaskFacts {
   lane: string;
   startedAt: number;
   dueAt: number;
+  /** When the retry was decided that is due then. */
+  retryingAt: number;
   /** Instances of an expanded task. */
   instances: TaskFacts[] | undefined;
   readonly signals: Map<string, string>;
@@ -211,6 +213,7 @@ export class RunHistory {
         return;
       case "task_retrying":
         facts.dueAt = event.dueAt;
+        facts.retryingAt = event.at;
         if (event.stopGraceMs === undefined) facts.lease = 0;
         return;
       case "task_failed":
@@ -246,6 +249,7 @@ export class RunHistory {
       lane: "",
       startedAt: 0,
       dueAt: 0,
+      retryingAt: 0,
       instances: undefined,
       signals: new Map(),
     };

@@ -12,8 +12,19 @@ export interface Start {
   readonly at: number;
 }
 
+/** A task that entered the queue of a lane in a commit. */
+export interface Newcomer {
+  readonly lane: string;
+  /** Retries return to their lane, full or not. */
+  readonly isRetry: boolean;
+}
+
 interface Slots {
   concurrency: number;
+  capacity: number;
+  /** Tasks in the queue, and how many they were before the present commit. */
+  queued: number;
+  queuedBefore: number;
   isPaused: boolean;
   occupied: number;
   holders: number;
@@ -49,14 +60,18 @@ export class LaneWatch {
     this.#slots = new Map();
     this.#sessions = new Map();
     this.#turns = new Map();
-    this.#add("global", global.concurrency, global.rate);
-    this.#add("default", global.concurrency, undefined);
-    for (const { name, concurrency, rate } of named) this.#add(name, concurrency, rate);
+    const unbounded = Number.POSITIVE_INFINITY;
+    this.#add("global", global.concurrency, unbounded, global.rate);
+    this.#add("default", global.concurrency, unbounded, undefined);
+    for (const lane of named) this.#add(lane.name, lane.concurrency, lane.capacity, lane.rate);
   }
 
-  #add(name: string, concurrency: number, rate: RateLimit | undefined): void {
+  #add(name: string, concurrency: number, capacity: number, rate: RateLimit | undefined): void {
     this.#slots.set(name, {
       concurrency,
+      capacity,
+      queued: 0,
+      queuedBefore: 0,
       isPaused: false,
       occupied: 0,
       holders: 0,
@@ -67,8 +82,9 @@ export class LaneWatch {
   }
 
   /** An operator changed a lane. */
-  change(name: string, to: { concurrency?: number; paused?: boolean }): void {
+  change(name: string, to: { concurrency?: number; capacity?: number; paused?: boolean }): void {
     const slots = this.#of(name);
+    slots.capacity = to.capacity ?? slots.capacity;
     slots.concurrency = to.concurrency ?? slots.concurrency;
     slots.isPaused = to.paused ?? slots.isPaused;
   }
@@ -107,9 +123,26 @@ export class LaneWatch {
     if (turn !== undefined) turn.tasks += by;
   }
 
+  /** A task entered (1) or left (-1) the queue of a lane. */
+  queue(lane: string, by: 1 | -1): void {
+    this.#of(lane).queued += by;
+  }
+
+  /** Events of a new commit follow. */
+  beginCommit(): void {
+    for (const slots of this.#slots.values()) slots.queuedBefore = slots.queued;
+  }
+
   /** After a commit: complaints about what started in it. */
-  check(starts: readonly Start[], begun: readonly string[]): string[] {
+  check(
+    starts: readonly Start[],
+    begun: readonly string[],
+    newcomers: readonly Newcomer[],
+  ): string[] {
     return [
+      ...[...new Set(newcomers.map(({ lane }) => lane))].flatMap((lane) =>
+        this.#checkQueue(lane, newcomers),
+      ),
       ...starts.flatMap(({ lane, at }) => [...this.#spend(lane, at), ...this.#spend("global", at)]),
       ...[...new Set(starts.map(({ lane }) => lane)), "global"].flatMap((lane) =>
         starts.length === 0 ? [] : this.#checkSlots(lane),
@@ -127,6 +160,15 @@ export class LaneWatch {
     slots.tokens = Math.min(rate.burst, slots.tokens + gained) - 1;
     slots.tokensAt = at;
     return slots.tokens < -EPSILON ? [`lane ${name} started more than its rate allows`] : [];
+  }
+
+  /** A queue grows past its capacity by retries and by nothing else. */
+  #checkQueue(name: string, newcomers: readonly Newcomer[]): string[] {
+    const { queued, queuedBefore, capacity } = this.#of(name);
+    const retries = newcomers.filter(({ lane, isRetry }) => lane === name && isRetry).length;
+    return queued > Math.max(capacity, queuedBefore) + retries
+      ? [`lane ${name} has ${queued} tasks queued, of ${capacity}, ${queuedBefore} before`]
+      : [];
   }
 
   #checkSlots(name: string): string[] {

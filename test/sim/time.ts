@@ -53,7 +53,12 @@ export class Schedule {
   get idleMs(): Millis | undefined {
     if (this.#deferred.size > 0) return 0;
     const next = this.#timers.peek();
-    return next && next.dueAt - this.#now;
+    return next && Math.max(0, next.dueAt - this.#now);
+  }
+
+  /** Time goes on and nothing happens: what came due meanwhile happens afterwards, late. */
+  pause(forMs: Millis): void {
+    this.#now += forMs;
   }
 
   /** Runs what comes next: deferred work before any timer. False when there is nothing. */
@@ -65,7 +70,7 @@ export class Schedule {
     }
     const timer = this.#timers.pop();
     if (timer === undefined) return false;
-    this.#now = timer.dueAt;
+    this.#now = Math.max(this.#now, timer.dueAt);
     timer.run();
     return true;
   }
@@ -75,8 +80,8 @@ export class Schedule {
 export interface HostOptions {
   readonly schedule: Schedule;
   readonly random: Prng;
-  /** Added to the true time by this process's clock. */
-  readonly skewMs: Millis;
+  /** How far the wall clock is from the true time, now; a process looks once, when it starts. */
+  readonly wallSkewMs: () => Millis;
   /** How late timers may fire. */
   readonly lateMs: Millis;
   /** Numbers of run ids, from 0, for all processes of a world. */
@@ -87,15 +92,17 @@ export interface HostOptions {
 export class SimulatedHost implements Host {
   readonly #options: HostOptions;
   readonly #timers = new Set<TimerHandle>();
+  readonly #skewMs: Millis;
   #isAlive = true;
   #aheadMs: Millis = 0;
 
   constructor(options: HostOptions) {
     this.#options = options;
+    this.#skewMs = options.wallSkewMs();
   }
 
   now(): Instant {
-    return this.#options.schedule.now + this.#options.skewMs + this.#aheadMs;
+    return this.#options.schedule.now + this.#skewMs + this.#aheadMs;
   }
 
   notBefore(instant: Instant): void {
