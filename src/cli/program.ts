@@ -6,6 +6,7 @@ import { Command, CommanderError, Option } from "commander";
 import { serverAddress } from "./client.ts";
 import type { CommandSpec, OptionSpec } from "./command.ts";
 import { agentsCommand } from "./commands/agents.ts";
+import { conformanceCommand } from "./commands/conformance.ts";
 import { definitionsCommand } from "./commands/definitions.ts";
 import { initCommand } from "./commands/init.ts";
 import { lanesCommand } from "./commands/lanes.ts";
@@ -37,6 +38,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   lanesCommand,
   agentsCommand,
   definitionsCommand,
+  conformanceCommand,
   versionCommand,
 ];
 

@@ -46,7 +46,18 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
     packages: CONNECT,
     node: true,
   },
-  cli: { layers: ["base", "gen", "sdk", "config", "app"], packages: ANY, node: true },
+  cli: {
+    layers: ["base", "gen", "sdk", "config", "conformance", "app"],
+    packages: ANY,
+    node: true,
+  },
+  // Plays both sides of the public protocol; of the server it uses the listener, which knows no engine.
+  conformance: {
+    layers: ["base", "server", "gen"],
+    typesOf: ["ports"],
+    packages: CONNECT,
+    node: true,
+  },
   config: { layers: ["base", "core", "adapters"], typesOf: ["ports"], node: true },
   app: { layers: ANY, packages: ANY, node: true },
   main: { layers: ANY, packages: ANY, node: true },
