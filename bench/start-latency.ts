@@ -140,11 +140,16 @@ class RequestQueue {
 
   async *requests(): AsyncGenerator<SubmitRunsRequest> {
     for (;;) {
-      yield* this.#waiting.splice(0);
-      if (this.#ended) return;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      const next = this.#waiting.shift();
+      if (next !== undefined) {
+        yield next;
+      } else if (this.#ended) {
+        return;
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
     }
   }
 }
