@@ -291,7 +291,10 @@ export class Engine implements EngineApi, ShardListener {
       },
     );
     if (!started.existing) this.#guard.warnIfLarge("input", runRequest.input, { runId });
-    else if (onEnd !== undefined) await this.#callAtEnd(started.runId, onEnd);
+    else if (onEnd !== undefined && !(await this.#callAtEnd(started.runId, onEnd))) {
+      // Retention has deleted the run since its key was looked up: the key is free.
+      return this.startRun(request, onEnd);
+    }
     return started;
   }
 
@@ -322,9 +325,13 @@ export class Engine implements EngineApi, ShardListener {
     else listeners.push(listener);
   }
 
-  async #callAtEnd(runId: RunId, listener: (end: EndedRun) => void): Promise<void> {
+  /** False when there is no such run any more. */
+  async #callAtEnd(runId: RunId, listener: (end: EndedRun) => void): Promise<boolean> {
     const isOpen = await this.#shard.read(runId, () => this.#onEnd(runId, listener) ?? true);
-    if (isOpen === undefined) listener(endOf(await this.#finished.get(runId)));
+    if (isOpen === true) return true;
+    const run = await this.#finished.find(runId);
+    if (run !== undefined) listener(endOf(run));
+    return run !== undefined;
   }
 
   cancelRun(runId: RunId, options: { reason: string; graceMs?: Millis }): Promise<void> {

@@ -47,10 +47,14 @@ export class FinishedRuns {
 
   /** Any finished run; rejects with `RUN_NOT_FOUND`. */
   async get(runId: RunId): Promise<RunState> {
+    return (await this.find(runId)) ?? refuse(fault("RUN_NOT_FOUND", { runId }));
+  }
+
+  /** Any finished run that retention has not deleted. */
+  async find(runId: RunId): Promise<RunState | undefined> {
     const kept = this.#kept.get(runId);
     if (kept !== undefined) return kept;
     const stored = await this.#journal.load(runId);
-    if (stored === undefined) return refuse(fault("RUN_NOT_FOUND", { runId }));
-    return replay(stored, this.#definitions);
+    return stored && replay(stored, this.#definitions);
   }
 }

@@ -8,6 +8,7 @@ import type { Event } from "../../src/core/run/message.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import { BusBridge } from "../../src/events/bridge.ts";
 import type { EventHub } from "../../src/events/hub.ts";
+import type { JournalDeps } from "../../src/journal/journal.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 import { NullMetrics } from "../support/metrics.ts";
@@ -75,7 +76,9 @@ export class SimulatedProcess {
     this.#death.catch(() => {});
     this.#fleet = this.#newAgents();
     const store = new parts.Store(disk);
-    this.journal = new parts.Journal({ store, mark: new MemoryMark(disk), host }, options);
+    const mark = new MemoryMark(disk);
+    const onFailure: JournalDeps["onFailure"] = (failure) => this.engine.storeFailed(failure);
+    this.journal = new parts.Journal({ store, mark, host, onFailure }, options);
     const { journal } = this;
     this.hub = new parts.Hub({ bufferBytes: faults.watchBufferBytes }, { journal, metrics });
     this.runtime = new parts.Runtime(

@@ -151,6 +151,32 @@ describe("an equal idempotency key", () => {
     expect(second).toEqual({ ...first, existing: true });
   });
 
+  test("starts another run when retention deletes the first while it is looked up", async () => {
+    const bench = await new EngineBench().start();
+    const first = await bench.wait(start(bench, one, "key"));
+    await bench.settle();
+    await bench.answer(1);
+    const next = await bench.restart();
+    const load = next.journal.load.bind(next.journal);
+    next.journal.load = async (runId) => {
+      await next.journal.retain({ maxCount: 0 }, 0);
+      return load(runId);
+    };
+    const ends: string[] = [];
+    const request = { namespace: "default", priority: 0, labels: {}, input: jsonPayload(null) };
+    const second = await next.wait(
+      next.engine.startRun(
+        { definition: definitionOf(one), request, idempotencyKey: "key" },
+        (end) => ends.push(end.runId),
+      ),
+    );
+    expect(second).toMatchObject({ existing: false });
+    expect(second.runId).not.toBe(first.runId);
+    await next.settle();
+    await next.answer(1);
+    expect(ends).toEqual([second.runId]);
+  });
+
   test("is an equal request although its agent is gone", async () => {
     const bench = await new EngineBench().start();
     const first = await again(bench, one, {});
