@@ -29,6 +29,11 @@ import type { ByteReader } from "./wire.ts";
 /** Records per page; a record holds what one commit had of one run, so this is some tens of kilobytes as a rule. */
 const PAGE_RECORDS = 128;
 
+/** Of a watcher's page, because a thousand watchers that stand still hold one each; records can be large. */
+const WATCHED_PAGE_BYTES = 128 * 1024;
+/** How many records its first page has, before their size is known. */
+const WATCHED_PAGE_RECORDS = 4;
+
 /** The events of one record. */
 export interface ReadRecord {
   readonly header: RunHeader;
@@ -46,6 +51,8 @@ export interface ReadSpan {
   readonly lastSequence: number;
   /** Whether a later record is damage; otherwise it is a commit under way and left alone. Default false. */
   readonly isWhole?: boolean;
+  /** About how large a page may be; a record is never cut in two. Without it, a page has a number of records. */
+  readonly pageBytes?: number;
 }
 
 /** How a history must end: at a sequence, with a link or a last record's checksum where one is known. */
@@ -77,12 +84,13 @@ export class RunReader {
 
   /** Every record of a span, in pages. */
   async *records(span: ReadSpan): AsyncGenerator<readonly ReadRecord[]> {
-    const { runId, lastSequence, isWhole = false } = span;
+    const { runId, lastSequence, isWhole = false, pageBytes } = span;
     const to = runKey(runId, isWhole ? Number.MAX_SAFE_INTEGER : lastSequence + 1);
     let { firstSequence: next, link } = span;
+    let limit = pageBytes === undefined ? PAGE_RECORDS : WATCHED_PAGE_RECORDS;
     do {
       const range = { from: runKey(runId, next), to };
-      const entries = await this.#store.range(range, { limit: PAGE_RECORDS });
+      const entries = await this.#store.range(range, { limit });
       if (entries.length === 0 && next <= lastSequence)
         damaged(range.from, "the record is missing");
       const page: ReadRecord[] = [];
@@ -98,6 +106,7 @@ export class RunReader {
         page.push(record);
       }
       yield page;
+      if (pageBytes !== undefined) limit = nextLimit(page, pageBytes);
     } while (next <= lastSequence);
     if (next !== lastSequence + 1) damaged(runKey(runId, lastSequence), "events are in no commit");
   }
@@ -144,9 +153,10 @@ export class RunReader {
   ): AsyncGenerator<RunEvents> {
     if (afterSequence >= lastSequence) return;
     let read = afterSequence;
+    const pageBytes = WATCHED_PAGE_BYTES;
     try {
       const begin = await this.#beginning(runId, afterSequence);
-      for await (const page of this.records({ runId, lastSequence, ...begin })) {
+      for await (const page of this.records({ runId, lastSequence, pageBytes, ...begin })) {
         const events = page.flatMap((record) => record.events);
         const first = (page[0] as ReadRecord).header.firstSequence;
         const skip = Math.max(0, afterSequence + 1 - first);
@@ -254,6 +264,12 @@ export class RunReader {
       }),
     );
   }
+}
+
+/** How many records like those of a page would fill one. */
+function nextLimit(page: readonly ReadRecord[], pageBytes: number): number {
+  const bytes = page.reduce((sum, record) => sum + record.bytes, 0);
+  return Math.min(PAGE_RECORDS, Math.max(1, Math.floor((pageBytes * page.length) / bytes)));
 }
 
 /** goclaw.journal.v1.RunRecord: events = 1. */

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FaultError } from "../../src/base/fault.ts";
 import { EventHub } from "../../src/events/hub.ts";
+import { STALLED_AFTER_PAGES } from "../../src/events/watcher.ts";
 import { NullMetrics } from "../support/metrics.ts";
 import { FakeJournal, historyOf, runIdOf } from "../support/run-events.ts";
 
@@ -10,7 +11,7 @@ const BUFFER_BYTES = 300;
 
 /** One step of the world: the engine commits events, a reader may take some, the journal answers what it was asked. */
 type Step =
-  | { readonly kind: "commit"; readonly sizes: readonly number[] }
+  | { readonly kind: "commit"; readonly sizes: readonly number[]; readonly times: number }
   | { readonly kind: "take"; readonly reader: number; readonly count: number }
   | { readonly kind: "answer" };
 
@@ -19,6 +20,8 @@ const steps: fc.Arbitrary<readonly Step[]> = fc.array(
     fc.record({
       kind: fc.constant("commit" as const),
       sizes: fc.array(fc.constantFrom(0, 100, 900, 5_000), { minLength: 1, maxLength: 4 }),
+      // Now and then more commits than a reader may stand still for.
+      times: fc.constantFrom(1, 1, STALLED_AFTER_PAGES + 2),
     }),
     fc.record({
       kind: fc.constant("take" as const),
@@ -100,8 +103,9 @@ describe("EventHub", () => {
           read(hub, after, gates[at] ?? new Gate(), () => ended),
         );
         for (const step of script) {
-          if (step.kind === "commit") commit(step.sizes);
-          else if (step.kind === "take") gates[step.reader]?.give(step.count);
+          if (step.kind === "commit") {
+            for (let left = step.times; left > 0; left--) commit(step.sizes);
+          } else if (step.kind === "take") gates[step.reader]?.give(step.count);
           else answers.give(1);
           await settle();
         }

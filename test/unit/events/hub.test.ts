@@ -157,6 +157,19 @@ describe("EventHub", () => {
     await resumed.return();
   });
 
+  it("blames no reader for one commit, however large", async () => {
+    const { hub, journal, metrics } = setUp();
+    const events = historyOf(300, { noteChars: 500 });
+    const [first] = journal.commit({ runId: RUN, events: events.slice(0, 1) });
+    if (first !== undefined) hub.publish(first);
+    const watch = hub.watch(RUN, 0, OPEN);
+    expect(await take(watch, 1)).toEqual([1]);
+    for (const page of journal.commit({ runId: RUN, events: events.slice(1) })) hub.publish(page);
+    expect(metrics.count("watcherCutOff")).toBe(0);
+    expect(await take(watch, 299)).toEqual(count(2, 300));
+    await watch.return();
+  });
+
   it("blames no reader that waits for us, however much is published meanwhile", async () => {
     const { hub, journal, advance, metrics } = setUp();
     advance(1, 2_000);

@@ -58,6 +58,18 @@ describe("append and read", () => {
     expect(pages.length).toBeGreaterThan(1);
   });
 
+  test("pages of large records are short, so that a reader that stands still holds little", async () => {
+    const { journal } = await openJournal();
+    await journal.append(commitOf([eventsOf(1, 1, accepted(1))]));
+    const note = "x".repeat(20_000);
+    for (let at = 2; at <= 60; at++)
+      await journal.append(commitOf([eventsOf(1, at, progress(note))]));
+    const lengths: number[] = [];
+    for await (const { events } of journal.history(runIdAt(1), 0)) lengths.push(events.length);
+    expect(lengths.reduce((sum, length) => sum + length, 0)).toBe(60);
+    expect(Math.max(...lengths) * note.length).toBeLessThan(200_000);
+  });
+
   test("an event out of order is a bug", async () => {
     const { journal } = await openJournal();
     await journal.append(commitOf([eventsOf(1, 1, accepted(1))]));
