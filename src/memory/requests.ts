@@ -6,6 +6,7 @@
 import type { Violation } from "../base/fault.ts";
 import { fault, refuse } from "../base/fault.ts";
 import { utf8Length } from "../base/utf8.ts";
+import { namespaceAndSession } from "../core/memory/entry.ts";
 import type { MemorizeRequest } from "./api.ts";
 import { contentBytes } from "./records.ts";
 
@@ -54,7 +55,8 @@ function violationsOf(request: MemorizeRequest, limits: EntryLimits, at: string)
 }
 
 function sessionViolations(sessionId: string, field: string): Violation[] {
-  if (sessionId.endsWith("/") || !sessionId.includes("/")) {
+  const [namespace, session] = namespaceAndSession(sessionId);
+  if (namespace === "" || session === "") {
     return [violation(field, "the session has no name", "Name a session.")];
   }
   if (!sessionId.isWellFormed()) {
