@@ -29,7 +29,9 @@ import type { AgentTransport } from "./ports/agent.ts";
 import type { Agent } from "./ports/agent-context.ts";
 import type { EventBus } from "./ports/bus.ts";
 import { Runtime } from "./runtime/runtime.ts";
-import { createServer } from "./server/server.ts";
+import { PollDesk } from "./runtime/worker-desk.ts";
+import { WorkerPool } from "./runtime/worker-pool.ts";
+import { createServer, type ServerDeps } from "./server/server.ts";
 import { eventJson } from "./server/wire-event.ts";
 import { VERSION } from "./version.ts";
 
@@ -67,6 +69,8 @@ interface Parts {
   readonly engine: Engine;
   readonly functions: FunctionTransport;
   readonly memory: MemoryHub;
+  /** Where workers come in, if they can. */
+  readonly workers: WorkerPool | undefined;
   readonly store: Pick<OpenedStore, "description" | "notices">;
   readonly failed: Promise<Error>;
   /** Publishes committed events to a bus, from where that kind of bus was left. */
@@ -80,7 +84,7 @@ export async function openEmbedded(
   config: Config,
   agents: readonly Agent[],
 ): Promise<EmbeddedEngine> {
-  const parts = await startParts(config, agents);
+  const parts = await startParts(config, { agents, workers: false });
   const bus = new LocalBus({ log: parts.log });
   let published: Promise<void> | undefined;
   return {
@@ -102,7 +106,7 @@ export async function openEmbedded(
 
 /** Starts the daemon and listens. Rejects with the fault of whatever could not start, having closed the rest. */
 export async function startDaemon(config: Config): Promise<Daemon> {
-  const parts = await startParts(config, []);
+  const parts = await startParts(config, { agents: [], workers: true });
   const { engine, host, log, metrics, store } = parts;
   const server = createServer(
     {
@@ -119,6 +123,7 @@ export async function startDaemon(config: Config): Promise<Daemon> {
     {
       engine,
       memory: parts.memory,
+      ...workerDoors(parts),
       host,
       info: {
         version: VERSION,
@@ -139,6 +144,7 @@ export async function startDaemon(config: Config): Promise<Daemon> {
       failed: parts.failed,
       stop: once(async () => {
         server.drain();
+        parts.workers?.drain("the daemon is stopping");
         await engine.drain(config.drainTimeoutMs);
         await server.stop();
         await parts.close();
@@ -150,6 +156,10 @@ export async function startDaemon(config: Config): Promise<Daemon> {
   }
 }
 
+function workerDoors({ workers: door, host }: Parts): Pick<ServerDeps, "workers"> {
+  return door === undefined ? {} : { workers: { door, desk: new PollDesk(door, host) } };
+}
+
 function exposureNotice({ insecure, listen }: Config): readonly string[] {
   return insecure
     ? [
@@ -158,7 +168,15 @@ function exposureNotice({ insecure, listen }: Config): readonly string[] {
     : [];
 }
 
-async function startParts(config: Config, agents: readonly Agent[]): Promise<Parts> {
+/** What differs between the two faces. */
+interface Face {
+  /** Functions of the embedding program. */
+  readonly agents: readonly Agent[];
+  /** Whether workers can connect. */
+  readonly workers: boolean;
+}
+
+async function startParts(config: Config, face: Face): Promise<Parts> {
   const host = new SystemHost();
   const log = openLog(config.log);
   const closers: Closer[] = [() => host.close(), () => log.flush()];
@@ -166,7 +184,7 @@ async function startParts(config: Config, agents: readonly Agent[]): Promise<Par
     for (const closer of closers.reverse()) await closer();
   });
   try {
-    return await assemble(config, agents, { host, log, closers, close });
+    return await assemble(config, face, { host, log, closers, close });
   } catch (error) {
     await close();
     throw error;
@@ -183,7 +201,7 @@ interface Base {
 }
 
 /** Builds and starts in dependency order; whatever was started is on `closers` before the next part begins. */
-async function assemble(config: Config, agents: readonly Agent[], base: Base): Promise<Parts> {
+async function assemble(config: Config, face: Face, base: Base): Promise<Parts> {
   const { host, log, closers, close } = base;
   const metrics = new PromMetrics();
   const store = await openConfiguredStore(config, base);
@@ -209,12 +227,16 @@ async function assemble(config: Config, agents: readonly Agent[], base: Base): P
   closers.push(() => memory.close());
   const hub = new EventHub({ bufferBytes: config.limits.watcherBytes }, { journal, metrics });
   const functions = new FunctionTransport({}, { host });
-  for (const agent of agents) functions.register(agent);
+  for (const agent of face.agents) functions.register(agent);
+  const workers = face.workers
+    ? new WorkerPool({}, { host, log: log.child({ module: "workers" }) })
+    : undefined;
   const runtime = new Runtime(
     { payloadBytes: config.limits.payloadBytes, timerMs: config.limits.timerMs },
     {
       host,
       transports: [functions, ...transportsOf(config, base)],
+      ...(workers === undefined ? {} : { workers }),
       log: log.child({ module: "runtime" }),
       metrics,
     },
@@ -230,7 +252,7 @@ async function assemble(config: Config, agents: readonly Agent[], base: Base): P
     {
       host,
       journal,
-      lanes: new LaneManager(config.lanes),
+      lanes: new LaneManager(config.lanes, runtime),
       runtime,
       hub,
       log: log.child({ module: "engine" }),
@@ -278,6 +300,7 @@ async function assemble(config: Config, agents: readonly Agent[], base: Base): P
     metrics,
     engine,
     functions,
+    workers,
     memory,
     store,
     failed: failure.promise,

@@ -18,6 +18,8 @@ export interface KnownNames {
   /** A new list whenever the set of agents changes, the same one otherwise. */
   agents(): readonly AgentInfo[];
   lanes(): readonly string[];
+  /** Whether agents that nobody serves now may be served later, by workers that connect. */
+  readonly awaitsWorkers: boolean;
 }
 
 interface Deps {
@@ -120,7 +122,9 @@ export class Definitions {
     if (this.#checked.get(plan) === agents) return;
     this.#deps.guard.checkPlan(plan);
     const names = new Set(agents.map(({ name }) => name));
-    const violations = unknownNames(plan, names, new Set(this.#deps.known.lanes()));
+    const { awaitsWorkers } = this.#deps.known;
+    const lanes = new Set(this.#deps.known.lanes());
+    const violations = unknownNames(plan, awaitsWorkers ? undefined : names, lanes);
     if (violations.length > 0) {
       throw new FaultError(fault("DEFINITION_INVALID", { name: plan.definition.name, violations }));
     }
@@ -154,7 +158,7 @@ export class Definitions {
 
 function unknownNames(
   plan: Plan,
-  agents: ReadonlySet<string>,
+  agents: ReadonlySet<string> | undefined,
   lanes: ReadonlySet<string>,
 ): Violation[] {
   const violations: Violation[] = [];
@@ -168,7 +172,7 @@ function unknownNames(
     violations.push({ field, message: `no ${kind} "${name}" is known here`, remedy });
   };
   plan.nodes.forEach(({ task }, index) => {
-    check(`tasks[${index}].agent`, "agent", task.agent, agents);
+    if (agents !== undefined) check(`tasks[${index}].agent`, "agent", task.agent, agents);
     check(`tasks[${index}].lane`, "lane", task.lane, lanes);
   });
   return violations;

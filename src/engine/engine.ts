@@ -113,6 +113,7 @@ export class Engine implements EngineApi, ShardListener {
       known: {
         agents: () => runtime.agents(),
         lanes: () => lanes.names(),
+        awaitsWorkers: runtime.awaitsWorkers,
       },
       expectedMs: (agent) => runtime.expectedMs(agent),
       guard,

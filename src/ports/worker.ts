@@ -72,7 +72,8 @@ export type VerdictOutcome = "COMMITTED" | "DUPLICATE" | "FENCED" | "LATE_STORED
 
 /** Engine → worker. `lease` is the id of a lease. Calls after the link is closed do nothing. */
 export interface WorkerLink {
-  assign(assignment: Assignment, version: string): void;
+  /** False when it is too large to be sent. */
+  assign(assignment: Assignment, version: string): boolean;
   probe(nonce: number): void;
   signal(lease: string, signal: DeliveredSignal): void;
   cancel(lease: string, reason: Reason, graceMs: Millis): void;
@@ -106,6 +107,8 @@ export interface WorkerSession {
   receipt(lease: string, signal: string, receipt: "delivered" | "admitted"): void;
   complete(lease: string, output: Payload, deeds: readonly Deed[]): void;
   fail(lease: string, failure: WorkerFailure, deeds: readonly Deed[]): void;
+  /** An end that cannot be kept, whatever it was meant to be: the attempt fails, and the verdict says why. */
+  reject(lease: string, message: string): void;
   drain(leaving: boolean): void;
   /** The stream ended. */
   closed(): void;
@@ -138,9 +141,47 @@ export interface WorkerStatus {
   readonly agents: readonly ServedAgent[];
   readonly capacity: Slots;
   readonly taken: Slots;
-  readonly inFlight: number;
+  /** Ids of the leases it holds. */
+  readonly leases: readonly string[];
   readonly connectedAt: Instant;
   readonly answeredAt: Instant;
+}
+
+/** What is said to an instance that polls, when it calls. */
+export interface Directives {
+  readonly assigns: { readonly assignment: Assignment; readonly version: string }[];
+  readonly signals: { readonly lease: string; readonly signal: DeliveredSignal }[];
+  readonly cancels: { readonly lease: string; readonly reason: Reason; readonly graceMs: Millis }[];
+  readonly drops: string[];
+  goAway: { readonly reason: string; readonly reconnectAfterMs: Millis } | undefined;
+}
+
+export interface Judged {
+  readonly lease: string;
+  readonly outcome: VerdictOutcome;
+  readonly message: string;
+}
+
+export interface PollWish {
+  readonly tasks: number;
+  readonly waitMs: Millis;
+}
+
+/** A call of an instance that polls, except for work. */
+export interface PollVisit {
+  readonly session: WorkerSession;
+  /** Resolves with the verdict on a lease that is about to be reported. */
+  judged(lease: string): Promise<Judged>;
+  /** Takes what has gathered for it; assignments, unless they are wanted, stay for its next poll. */
+  take(withAssigns: boolean): Directives;
+}
+
+/** Where workers that poll come in. */
+export interface WorkerDesk {
+  /** Waits for work and whatever else there is for the instance. Rejects with what the door throws. */
+  poll(hello: WorkerHello, wish: PollWish, abort: AbortSignal): Promise<Directives>;
+  /** The instance of a call that asks for no work; after a restart it is known by its leases alone. */
+  visit(instance: string): PollVisit;
 }
 
 /** An end for a lease that the runtime does not know (any more). */

@@ -141,6 +141,11 @@ export class Runtime implements Placement {
     return this.#flights.size;
   }
 
+  /** Whether workers may connect and serve agents that nobody serves now. */
+  get awaitsWorkers(): boolean {
+    return this.#deps.workers !== undefined;
+  }
+
   // Placement: agents of the daemon always have room.
 
   reserve(task: TaskState): string | undefined {

@@ -42,8 +42,10 @@ export type LeasePhase = "OFFERED" | "HELD" | "REPORTED";
 export interface WorkerLease {
   readonly id: string;
   readonly instance: WorkerInstance;
-  readonly slotClass: string;
-  readonly cost: number;
+  /** Name of its agent. */
+  readonly agent: string;
+  slotClass: string;
+  cost: number;
   phase: LeasePhase;
   offeredAt: Instant;
   /** When it was last acknowledged, listed in a beat or named. */
@@ -105,6 +107,7 @@ export class WorkerInstance {
     this.surface = hello.surface;
     this.labels = hello.labels;
     this.takesSignals = hello.takesSignals;
+    this.wanted = hello.surface === "poll" ? 0 : Number.POSITIVE_INFINITY;
     this.setCapacity(hello.capacity);
   }
 
@@ -165,7 +168,7 @@ export class WorkerInstance {
       agents: this.agents,
       capacity: Object.fromEntries(this.#capacity),
       taken: Object.fromEntries(this.#taken),
-      inFlight: this.leases.size,
+      leases: [...this.leases.keys()],
       connectedAt: this.connectedAt,
       answeredAt: this.answeredAt,
     };

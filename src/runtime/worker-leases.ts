@@ -35,6 +35,7 @@ export class WorkerLeases {
     const lease: WorkerLease = {
       id: key,
       instance,
+      agent: agent.name,
       slotClass: agent.slotClass,
       cost: agent.slotCost,
       phase: "OFFERED",
@@ -98,6 +99,13 @@ export class WorkerLeases {
     this.#take(lease, { kind: "lost", reason: "WORKER_LOST", message, counted });
   }
 
+  /** It could not be sent: input, checkpoint and signals together are more than a message holds. */
+  oversize(lease: WorkerLease): void {
+    const message =
+      "input, checkpoint and signals together are too large for a message to a worker";
+    this.#take(lease, { kind: "failure", failure: "invalid", message });
+  }
+
   /** The instance leaves and said so: no attempt is at fault. */
   giveUp(instance: WorkerInstance): void {
     const message = `worker "${instance.name}" left`;
@@ -109,13 +117,19 @@ export class WorkerLeases {
     }
   }
 
-  /** The end of an attempt as an instance tells it. It gets one verdict, once that is durable. */
-  report(instance: WorkerInstance, id: string, outcome: AttemptOutcome): void {
+  /**
+   * The end of an attempt as an instance tells it. It gets one verdict, once that is durable; `refusal` says why it is not
+   * what the worker meant.
+   */
+  report(instance: WorkerInstance, id: string, outcome: AttemptOutcome, refusal?: string): void {
     const before = instance.verdictOn(id);
     if (before !== undefined) {
       return this.#judge(instance, id, before === "REFUSED" ? before : "DUPLICATE", "");
     }
     const lease = this.#byId.get(id);
+    if (lease === undefined && refusal !== undefined) {
+      return this.#judge(instance, id, "REFUSED", refusal);
+    }
     if (lease === undefined) return this.#late(instance, id, outcome);
     if (lease.instance !== instance) {
       return this.#judge(instance, id, "REFUSED", "another worker holds this lease");
@@ -124,7 +138,8 @@ export class WorkerLeases {
     this.#end(lease);
     this.listener.finish(id, outcome, (isCommitted) => {
       this.#remove(lease);
-      if (isCommitted) this.#judge(instance, id, "COMMITTED", "");
+      if (refusal !== undefined) this.#judge(instance, id, "REFUSED", refusal);
+      else if (isCommitted) this.#judge(instance, id, "COMMITTED", "");
       else this.#late(instance, id, outcome);
     });
   }

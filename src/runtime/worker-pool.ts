@@ -14,16 +14,16 @@ import type { AgentInfo, Assignment, DeliveredSignal, StopRequest } from "../por
 import type { Host } from "../ports/host.ts";
 import type { Opening } from "../ports/placement.ts";
 import type { Logger } from "../ports/telemetry.ts";
-import {
-  type ServedAgent,
-  type WorkerDoor,
-  type WorkerHello,
-  type WorkerLink,
-  type WorkerListener,
-  type WorkerSession,
-  type WorkerStatus,
-  type WorkerTimes,
-  type WorkerWelcome,
+import type {
+  ServedAgent,
+  WorkerDoor,
+  WorkerHello,
+  WorkerLink,
+  WorkerListener,
+  WorkerSession,
+  WorkerStatus,
+  WorkerTimes,
+  WorkerWelcome,
 } from "../ports/worker.ts";
 import { firstExpiry, WorkerInstance, type WorkerLease } from "./worker-instance.ts";
 import { WorkerLeases } from "./worker-leases.ts";
@@ -155,14 +155,14 @@ export class WorkerPool implements WorkerDoor {
       return;
     }
     const { instance } = seat;
-    instance.offered.add(this.leases.give(seat, assignment));
+    const lease = this.leases.give(seat, assignment);
+    instance.offered.add(lease);
     if (!instance.timers.has("ack")) this.#armAck(instance);
     if (!instance.timers.has("lease")) this.#armExpiry(instance);
     instance.wanted--;
-    instance.link?.assign(
-      instance.takesSignals ? assignment : { ...assignment, signals: [] },
-      seat.agent.version,
-    );
+    const told = instance.takesSignals ? assignment : { ...assignment, signals: [] };
+    if (!instance.link?.assign(told, seat.agent.version))
+      host.defer(() => this.leases.oversize(lease));
   }
 
   /** Takes over an attempt that a worker got before a restart of the daemon. It has the grace to come back. */
@@ -212,7 +212,9 @@ export class WorkerPool implements WorkerDoor {
     if (instance.link !== undefined && !isResumed) {
       throw new FaultError(fault("WORKER_INSTANCE_TAKEN", { instance: hello.instance }));
     }
-    if (instance.link !== undefined) this.#disconnect(instance);
+    // The new link takes over what the old one held.
+    instance.link?.close();
+    instance.disarmAll();
     const refused = this.#introduce(instance, hello, link);
     const { kept, dropped } = this.#reconcile(instance, hello);
     const welcome: WorkerWelcome = {
@@ -254,9 +256,20 @@ export class WorkerPool implements WorkerDoor {
     instance.epoch++;
     instance.connectedAt = host.now();
     instance.arm("grace", undefined);
+    for (const lease of instance.leases.values()) this.#reseat(lease, agents);
     this.heard(instance);
     this.#agentsChanged();
     return refused;
+  }
+
+  /** A lease from before a restart takes the slots that its agent is now known to take. */
+  #reseat(lease: WorkerLease, agents: readonly ServedAgent[]): void {
+    const agent = agents.find(({ name }) => name === lease.agent);
+    if (!lease.isAdopted || agent === undefined) return;
+    lease.instance.giveBack(lease.slotClass, lease.cost);
+    lease.slotClass = agent.slotClass;
+    lease.cost = agent.slotCost;
+    lease.instance.take(lease.slotClass, lease.cost);
   }
 
   /** What goes on, what does not: leases the instance no longer has are ended, and those it never had are dropped. */

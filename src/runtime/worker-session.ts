@@ -107,6 +107,12 @@ export class PoolSession implements WorkerSession {
     this.#end(id, deeds, { kind: "failure", failure, message, ...wish });
   }
 
+  reject(id: string, message: string): void {
+    if (!this.isOpen) return;
+    const { instance, pool } = this.#deps;
+    pool.leases.report(instance, id, { kind: "failure", failure: "invalid", message }, message);
+  }
+
   drain(leaving: boolean): void {
     if (this.isOpen) this.#deps.pool.drainInstance(this.#deps.instance, leaving);
   }

@@ -15,8 +15,9 @@ import { fault, refuse } from "../base/fault.ts";
 import type { Instant, Millis } from "../base/time.ts";
 import { DEFAULTS } from "../core/dag/definition.ts";
 import type { EngineApi, LaneChange } from "../engine/api.ts";
+import type { WorkerStatus } from "../ports/worker.ts";
 import type { Submissions } from "./submission.ts";
-import { agentInfo, definitionInfo, laneInfo } from "./wire-admin.ts";
+import { agentInfo, definitionInfo, laneInfo, workerInfo } from "./wire-admin.ts";
 import { definitionSpec } from "./wire-definition.ts";
 import { fill, readDuration, timestamp } from "./wire-words.ts";
 
@@ -33,6 +34,7 @@ export interface AdminServiceDeps {
   readonly engine: EngineApi;
   readonly submissions: Submissions;
   readonly info: ServerInfo;
+  readonly workers: () => readonly WorkerStatus[];
   /** Stops admission at the edge; the engine's own drain follows. */
   readonly drain: () => void;
 }
@@ -42,7 +44,7 @@ const DRAIN_TIMEOUT_MS: Millis = 30_000;
 
 /** Handlers of `goclaw.v1.AdminService`. */
 export function adminService(deps: AdminServiceDeps): ServiceImpl<typeof AdminService> {
-  const { engine, submissions } = deps;
+  const { engine, submissions, workers } = deps;
   return {
     listLanes: () => ({ lanes: engine.lanes().map(laneInfo) }),
     changeLane: (request) => ({
@@ -50,6 +52,7 @@ export function adminService(deps: AdminServiceDeps): ServiceImpl<typeof AdminSe
     }),
     listAgents: () => ({
       agents: engine.agents().map((agent) => agentInfo(agent, engine.expectedMs(agent.name))),
+      workers: workers().map(workerInfo),
     }),
     async registerDefinition({ spec, namespace }) {
       if (spec === undefined) return refuse(NO_SPEC);

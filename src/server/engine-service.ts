@@ -33,7 +33,9 @@ export function engineService({
     },
     async getTaskStatus({ runId, taskId }) {
       const task = await engine.getTask(readRunId(runId), taskId);
-      return taskStatus(task, { lanes: laneView(engine.lanes()) });
+      const late = await engine.lateResults(task.run.id);
+      const lanes = laneView(engine.lanes());
+      return taskStatus(task, { lanes, explain: (one) => engine.explain(one), late });
     },
     async signalTask(request) {
       await engine.signal(readSignal(request));

@@ -8,6 +8,7 @@ import { Code, type HandlerContext, type Interceptor } from "@connectrpc/connect
 import { AdminService } from "../../gen/goclaw/v1/admin_service_pb.ts";
 import { GoClawEngine } from "../../gen/goclaw/v1/engine_pb.ts";
 import { RunService } from "../../gen/goclaw/v1/run_service_pb.ts";
+import { WorkerService } from "../../gen/goclaw/v1/worker_service_pb.ts";
 import { FaultError, fault } from "../base/fault.ts";
 import type { Millis } from "../base/time.ts";
 import type { Host } from "../ports/host.ts";
@@ -26,7 +27,11 @@ const ADMISSION: ReadonlySet<DescMethod> = new Set<DescMethod>([
 /** Streams whose handler checks each item itself, because one bad item must not end the stream. */
 const CHECKED_BY_HANDLER: ReadonlySet<DescMethod> = new Set<DescMethod>([
   RunService.method.submitRuns,
+  WorkerService.method.openSession,
 ]);
+
+/** Streams that stay open for as long as their process lives; connections bound them. */
+const STANDING: ReadonlySet<DescMethod> = new Set<DescMethod>([WorkerService.method.openSession]);
 
 /** Wait suggested to clients of a daemon that is about to restart. */
 const RETRY_AFTER_DRAIN_MS: Millis = 1_000;
@@ -99,7 +104,7 @@ function limitStreams(limit: number): Interceptor {
     }
   };
   return (next) => async (request) => {
-    if (!request.stream) return next(request);
+    if (!request.stream || STANDING.has(request.method)) return next(request);
     if (open >= limit) throw new FaultError(tooManyStreams(limit));
     open++;
     try {

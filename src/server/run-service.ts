@@ -13,6 +13,7 @@ import type {
 import { FaultError, fault, refuse } from "../base/fault.ts";
 import type { Millis } from "../base/time.ts";
 import { DEFAULTS } from "../core/dag/definition.ts";
+import type { TaskState } from "../core/run/state.ts";
 import type { CollectRequest, EngineApi, RunQuery } from "../engine/api.ts";
 import type { Host } from "../ports/host.ts";
 import { follow } from "./engine-service.ts";
@@ -52,7 +53,10 @@ export function runService(deps: RunServiceDeps): ServiceImpl<typeof RunService>
     },
     async getRun({ runId, summaryOnly }) {
       const run = await engine.getRun(readRunId(runId));
-      return { run: runInfo(run, { summaryOnly, lanes: laneView(engine.lanes()) }) };
+      const late = summaryOnly ? [] : await engine.lateResults(run.id);
+      const lanes = laneView(engine.lanes());
+      const explain = (task: TaskState) => engine.explain(task);
+      return { run: runInfo(run, { summaryOnly, lanes, explain, late }) };
     },
     async listRuns(request) {
       const { runs, nextPageToken } = await engine.listRuns(readQuery(request));
@@ -61,6 +65,15 @@ export function runService(deps: RunServiceDeps): ServiceImpl<typeof RunService>
     async *watchRun({ runId, afterSequence }, context) {
       const after = Number(afterSequence);
       for await (const event of follow(engine, readRunId(runId), after, context)) yield { event };
+    },
+    async *watchOutput({ runId, taskId }, { signal }) {
+      for await (const { attempt, offset, data } of engine.watchOutput(
+        readRunId(runId),
+        taskId,
+        signal,
+      )) {
+        yield { attempt, offset: BigInt(offset), data };
+      }
     },
     async cancelRun(request) {
       await engine.cancelRun(readRunId(request.runId), readCancel(request));

@@ -9,6 +9,7 @@ import { AdminService } from "../../gen/goclaw/v1/admin_service_pb.ts";
 import { GoClawEngine } from "../../gen/goclaw/v1/engine_pb.ts";
 import { MemoryService } from "../../gen/goclaw/v1/memory_service_pb.ts";
 import { RunService } from "../../gen/goclaw/v1/run_service_pb.ts";
+import { WorkerService } from "../../gen/goclaw/v1/worker_service_pb.ts";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
@@ -18,6 +19,7 @@ import type { EngineApi } from "../engine/api.ts";
 import type { MemoryHub } from "../memory/hub.ts";
 import type { Host } from "../ports/host.ts";
 import type { Logger } from "../ports/telemetry.ts";
+import type { WorkerDesk, WorkerDoor } from "../ports/worker.ts";
 import { adminService, type ServerInfo } from "./admin-service.ts";
 import { withCors } from "./cors.ts";
 import { DescriptorIndex } from "./descriptor-index.ts";
@@ -32,6 +34,7 @@ import { reflectionService } from "./reflection-service.ts";
 import { createRpcLookup } from "./rpc-handler.ts";
 import { runService } from "./run-service.ts";
 import { Submissions } from "./submission.ts";
+import { workerService } from "./worker-service.ts";
 
 export interface ServerOptions {
   readonly listen: ListenAddress;
@@ -78,6 +81,8 @@ export interface ServerDeps {
   readonly engine: EngineApi;
   /** Without one, calls of MemoryService are not served. */
   readonly memory?: MemoryHub;
+  /** Where workers come in. Without it, calls of WorkerService are not served. */
+  readonly workers?: { readonly door: WorkerDoor; readonly desk: WorkerDesk };
   readonly host: Host;
   readonly info: ServerInfo;
   /** Prometheus text. */
@@ -99,6 +104,7 @@ const SERVICES = [
   GoClawEngine,
   RunService,
   AdminService,
+  WorkerService,
   MemoryService,
   Health,
   ServerReflection,
@@ -131,7 +137,7 @@ class RpcServer implements Server {
     const funnel = createErrorFunnel({ host, log });
     const lookUp = createRpcLookup(
       {
-        routes: (router) => this.#route(router, funnel),
+        routes: (router) => this.#route(router, funnel, limits.requestBytes),
         interceptors: createInterceptors({ host, log, funnel, streams: limits.streams }),
         requestGate: createRequestGate(() => this.#isDraining),
         shutdownSignal: this.#stopping.signal,
@@ -149,15 +155,31 @@ class RpcServer implements Server {
     };
   }
 
-  #route(router: ConnectRouter, funnel: ReturnType<typeof createErrorFunnel>): void {
-    const { engine, host, info, memory } = this.#deps;
+  #route(
+    router: ConnectRouter,
+    funnel: ReturnType<typeof createErrorFunnel>,
+    maxBytes: number,
+  ): void {
+    const { engine, host, info, memory, workers, log } = this.#deps;
+    if (workers !== undefined) {
+      router.service(WorkerService, workerService({ ...workers, host, log, maxBytes }));
+    }
     if (memory !== undefined) router.service(MemoryService, memoryService({ memory }));
     const submissions = new Submissions(host);
     const reflection = reflectionService(new DescriptorIndex(SERVICES));
     router
       .service(GoClawEngine, engineService({ engine, submissions }))
       .service(RunService, runService({ engine, submissions, host, funnel }))
-      .service(AdminService, adminService({ engine, submissions, info, drain: () => this.drain() }))
+      .service(
+        AdminService,
+        adminService({
+          engine,
+          submissions,
+          info,
+          workers: () => workers?.door.workers() ?? [],
+          drain: () => this.drain(),
+        }),
+      )
       .service(
         Health,
         healthService({

@@ -7,12 +7,16 @@ import type {
   Agent,
   Lane,
   Definition as WireDefinition,
+  Worker,
 } from "../../gen/goclaw/v1/admin_service_pb.ts";
 import {
   AgentSchema,
   DefinitionSchema,
   LaneKind,
   LaneSchema,
+  WorkerAgentInfoSchema,
+  WorkerSchema,
+  WorkerState,
 } from "../../gen/goclaw/v1/admin_service_pb.ts";
 import { unreachable } from "../base/assert.ts";
 import { formatDuration, type Millis } from "../base/time.ts";
@@ -20,6 +24,7 @@ import type { LaneStatus, Overflow, RateLimit } from "../core/lane/lane.ts";
 import type { LaneView } from "../core/run/explain.ts";
 import type { AgentInfo } from "../ports/agent.ts";
 import type { RegisteredDefinition } from "../ports/journal.ts";
+import type { WorkerStatus } from "../ports/worker.ts";
 import { wireValue } from "./wire-payload.ts";
 import { fill, timestamp } from "./wire-words.ts";
 
@@ -86,6 +91,28 @@ export function agentInfo(agent: AgentInfo, expectedMs: Millis | undefined): Age
   return fill(shown, {
     expectedMs,
     inputSchema: inputSchema === undefined ? undefined : wireValue(inputSchema),
+  });
+}
+
+/** A worker as the pool knows it. */
+export function workerInfo(worker: WorkerStatus): Worker {
+  const { instance, name, state, surface, labels, agents, leases } = worker;
+  const shown = create(WorkerSchema, {
+    instanceId: instance,
+    name,
+    state: WorkerState[state],
+    surface,
+    labels: { ...labels },
+    agents: agents.map((agent) =>
+      create(WorkerAgentInfoSchema, { name: agent.name, version: agent.version }),
+    ),
+    capacity: { ...worker.capacity },
+    taken: { ...worker.taken },
+    inFlight: leases.length,
+  });
+  return fill(shown, {
+    connected: timestamp(worker.connectedAt),
+    lastAnswer: timestamp(worker.answeredAt),
   });
 }
 

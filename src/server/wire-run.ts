@@ -4,8 +4,14 @@
  * stored, so they are asked for only where a message shows them.
  */
 import { create } from "@bufbuild/protobuf";
-import type { RunInfo, RunSummary, TaskStatus } from "../../gen/goclaw/v1/run_pb.ts";
+import type {
+  RunInfo,
+  RunSummary,
+  TaskStatus,
+  LateResult as WireLateResult,
+} from "../../gen/goclaw/v1/run_pb.ts";
 import {
+  LateResultSchema,
   Reason,
   RunInfoSchema,
   RunSummarySchema,
@@ -16,7 +22,7 @@ import {
 import { outputOf, runOutput } from "../core/run/binding.ts";
 import { explainWait, type LaneView } from "../core/run/explain.ts";
 import type { RunState, TaskState } from "../core/run/state.ts";
-import type { RunSummary as StoredSummary } from "../ports/journal.ts";
+import type { LateResult, RunSummary as StoredSummary } from "../ports/journal.ts";
 import { type WireOutput, writeOutput } from "./wire-payload.ts";
 import { signalFact } from "./wire-signal.ts";
 import { fill, timestamp } from "./wire-words.ts";
@@ -27,6 +33,10 @@ export interface RunDetail {
   readonly summaryOnly?: boolean;
   /** For the sentence on what a task waits for. */
   readonly lanes?: LaneView;
+  /** Why nobody could run a queued task now. */
+  readonly explain?: (task: TaskState) => string | undefined;
+  /** Results that came when their leases were gone. */
+  readonly late?: readonly LateResult[];
 }
 
 /** A run with its tasks. */
@@ -53,16 +63,16 @@ export function runInfo(run: RunState, detail: RunDetail = {}): RunInfo {
     started: timestamp(run.startedAt),
     ended: timestamp(run.endedAt),
   });
-  return detail.summaryOnly ? info : addContent(info, run, detail.lanes);
+  return detail.summaryOnly ? info : addContent(info, run, detail);
 }
 
-function addContent(info: RunInfo, run: RunState, lanes: LaneView | undefined): RunInfo {
+function addContent(info: RunInfo, run: RunState, detail: RunDetail): RunInfo {
   const { output: input, outputData: inputData } = writeOutput(run.request.input);
   fill(info, { input, inputData });
   if (run.status === "COMPLETED") fill(info, runOutputOf(run));
   for (const task of inReadingOrder(run)) {
     // A group's output is its instances', which follow it here.
-    info.tasks.push(taskStatus(task, { lanes, withOutput: task.group === undefined }));
+    info.tasks.push(taskStatus(task, { ...detail, withOutput: task.group === undefined }));
   }
   return info;
 }
@@ -88,7 +98,7 @@ function* inReadingOrder(run: RunState): Iterable<TaskState> {
 /** One task. */
 export function taskStatus(
   task: TaskState,
-  options: { readonly lanes?: LaneView | undefined; readonly withOutput?: boolean } = {},
+  options: Omit<RunDetail, "summaryOnly"> & { readonly withOutput?: boolean } = {},
 ): TaskStatus {
   const status = create(TaskStatusSchema, {
     runId: task.run.id,
@@ -109,7 +119,8 @@ export function taskStatus(
       missing: [...(entry.collected?.missing ?? [])],
     })),
     instances: task.group?.count ?? 0,
-    waitingFor: explainWait(task, options.lanes),
+    waitingFor: options.explain?.(task) ?? explainWait(task, options.lanes),
+    lateResults: (options.late ?? []).filter((one) => one.taskId === task.id).map(lateResult),
   });
   fill(status, {
     since: timestamp(task.since),
@@ -118,6 +129,11 @@ export function taskStatus(
   });
   const isShown = task.status === "COMPLETED" && options.withOutput !== false;
   return isShown ? fill(status, writeOutput(outputOf(task.run, task))) : status;
+}
+
+function lateResult({ lease, worker, at, output }: LateResult): WireLateResult {
+  const shown = create(LateResultSchema, { lease: BigInt(lease), worker });
+  return fill(shown, { time: timestamp(at), ...writeOutput(output) });
 }
 
 /** A run in a list. */

@@ -11,7 +11,7 @@ import type { LanesConfig } from "../../src/core/lane/lane.ts";
 import type { StartRun, WatchItem } from "../../src/engine/api.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { ENGINE_LIMITS, type EngineLimits } from "../../src/engine/limits.ts";
-import type { ShardOptions } from "../../src/engine/shard.ts";
+import type { ShardOptions } from "../../src/engine/shard-options.ts";
 import { EventHub } from "../../src/events/hub.ts";
 import { StoreJournal } from "../../src/journal/journal.ts";
 import { LaneManager } from "../../src/lanes/lane-manager.ts";
