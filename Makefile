@@ -41,6 +41,10 @@ serve: setup ## start the daemon from the sources (ARGS="--data DIR …")
 sim: setup ## run the deterministic simulation (SEED=…, STEPS=…)
 	@node test/sim/main.ts $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS)) $(ARGS)
 
+.PHONY: torture
+torture: prerequisites ## kill, starve, stop and damage real daemons (ONLY=kills,disks,damage,pauses; ARGS="--kills 100 --trials 1000")
+	@node test/torture/main.ts $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
 .PHONY: bench
 bench: setup ## measure (ONLY=w1 runs one workload)
 	@node bench/main.ts $(if $(ONLY),--only $(ONLY)) $(ARGS)

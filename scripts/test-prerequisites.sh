@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the end-to-end tests run against and npm does not carry: a real nats-server, curl, and Debian's Python
-# gRPC client with its protoc plugin. Installs only what is missing. Where it cannot, it says so and succeeds: the tests
+# gRPC client with its protoc plugin; and compiles hnswlib-node, which no install does. Installs only what is missing. Where it cannot, it says so and succeeds: the tests
 # that need the missing piece then fail and name it, and all others still count.
 set -u
 
@@ -8,6 +8,13 @@ set -u
 google_protos=/usr/include/google/protobuf/struct.proto
 
 has_python_grpc() { /usr/bin/python3 -c 'import grpc, google.protobuf' >/dev/null 2>&1; }
+
+graphs=node_modules/hnswlib-node
+if [ -d "$graphs" ] && [ ! -e "$graphs/build/Release/addon.node" ]; then
+  echo "test-prerequisites: compiling hnswlib-node"
+  npm --prefix "$graphs" run rebuild --loglevel=error >"$graphs/build.log" 2>&1 ||
+    echo "test-prerequisites: hnswlib-node did not compile (see $graphs/build.log). Its tests will fail." >&2
+fi
 
 missing=
 needs() { missing="$missing $1"; }
@@ -17,6 +24,9 @@ command -v nats-server >/dev/null 2>&1 || [ -x /usr/sbin/nats-server ] || needs 
 command -v protoc >/dev/null 2>&1 || needs protobuf-compiler
 [ -e "$google_protos" ] || needs libprotobuf-dev
 command -v grpc_python_plugin >/dev/null 2>&1 || needs protobuf-compiler-grpc
+# Compiles the shim that makes disks fail and clocks jump (test/torture/shim.c).
+command -v cc >/dev/null 2>&1 || needs gcc
+[ -e /usr/include/stdio.h ] || needs libc6-dev
 has_python_grpc || needs "python3-grpcio python3-protobuf"
 [ -n "$missing" ] || exit 0
 

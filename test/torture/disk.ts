@@ -37,6 +37,10 @@ export interface DiskReport {
   /** From the first failed call to the end of the process. */
   readonly stoppedWithinMs: number;
   readonly problems: readonly string[];
+  /** On a full disk: whether the start gave up the reserve and could read everything. */
+  readonly startedFull?: boolean;
+  /** Whether the reserve was there again after there was room. */
+  readonly reserveIsBack?: boolean;
 }
 
 const CLIENTS = 8;
@@ -71,21 +75,14 @@ export async function tortureByDiskErrors(
   }
 }
 
-export interface FullDiskReport extends DiskReport {
-  /** Whether the start on the full disk gave up the reserve and could read everything. */
-  readonly startedFull: boolean;
-  /** Whether the reserve was there again after there was room. */
-  readonly reserveIsBack: boolean;
-}
-
 const DISK_BYTES = 256 * MIB;
 const RESERVE_BYTES = 32 * MIB;
 
 /** A small file system fills up. `undefined` where this process may not mount one. */
-export async function tortureByFullDisk(store: TorturedStore): Promise<FullDiskReport | undefined> {
+export async function tortureByFullDisk(store: TorturedStore): Promise<DiskReport | undefined> {
   const rig = await Rig.make(store, RESERVE_BYTES);
   const data = join(rig.directory, "data");
-  const ballast = join(data, "..", "data", "ballast");
+  const ballast = join(data, "ballast");
   if (!mountTmpfs(data)) {
     await rig.remove();
     return undefined;
@@ -139,6 +136,17 @@ async function fillDisk(directory: string, ballast: string): Promise<void> {
       chunkBytes /= 4;
     });
   }
+}
+
+/** What a fail-stop must not be: with losses, late, or by accident. */
+export function diskProblems(report: DiskReport): string[] {
+  const { fault, exit, stoppedWithinMs, problems } = report;
+  const all = [...problems];
+  if (exit !== 70) all.push(`${fault}: ended with ${exit}`);
+  if (stoppedWithinMs > 1_000) all.push(`${fault}: stopped after ${stoppedWithinMs} ms`);
+  if (report.startedFull === false) all.push(`${fault}: the start did not give up the reserve`);
+  if (report.reserveIsBack === false) all.push(`${fault}: the reserve is not back`);
+  return all;
 }
 
 /** A directory, its daemons, and what they acknowledged. */

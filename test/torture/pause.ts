@@ -78,6 +78,15 @@ export async function tortureByPause(options: PauseOptions): Promise<PauseReport
   }
 }
 
+/** What time must not do. */
+export function pauseProblems({ what, early, disorder, timers, problems }: PauseReport): string[] {
+  const all = [...problems];
+  if (timers === 0) all.push(`${what}: no timer was measured`);
+  if (early > 0) all.push(`${what}: ${early} timers rang early`);
+  if (disorder > 0) all.push(`${what}: order was lost ${disorder} times`);
+  return all;
+}
+
 class Pause {
   readonly #options: PauseOptions;
   readonly #directory: string;
