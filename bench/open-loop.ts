@@ -25,7 +25,7 @@ const BEAT = `
     parentPort.postMessage(index);
   }`;
 
-/** Sends everything and waits for every answer; how late each request left, in milliseconds, is the client's own part. */
+/** Sends everything and waits for every answer, or for the first that fails. How late each request left, in milliseconds, is the client's own part. */
 export async function openLoop({ perSecond, seconds, send }: OpenLoop): Promise<number[]> {
   const count = Math.round(perSecond * seconds);
   const gapMs = 1_000 / perSecond;
@@ -33,16 +33,18 @@ export async function openLoop({ perSecond, seconds, send }: OpenLoop): Promise<
   const worker = new Worker(BEAT, { eval: true, workerData: { firstMs, gapMs, count } });
   const lateMs: number[] = [];
   const answers: Promise<void>[] = [];
-  await new Promise<void>((resolve, reject) => {
+  const sent = new Promise<void>((resolve, reject) => {
     worker.once("error", reject);
     worker.on("message", (index: number) => {
       const dueMs = firstMs + index * gapMs;
       lateMs.push(monotonicMs() - dueMs);
-      answers.push(send(index, dueMs));
+      const answer = send(index, dueMs);
+      answer.catch(reject);
+      answers.push(answer);
       if (answers.length === count) resolve();
     });
   });
+  await sent.finally(() => worker.terminate());
   await Promise.all(answers);
-  await worker.terminate();
   return lateMs;
 }

@@ -88,6 +88,7 @@ async function withTransport<T>(
     checkpoint: ignore,
     beat: ignore,
     log: ignore,
+    output: ignore,
     receipt: ignore,
     finish: () => finished(),
   };
