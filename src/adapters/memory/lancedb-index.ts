@@ -116,11 +116,13 @@ export class LanceDbIndex implements VectorIndex {
   }
 
   async #compact(): Promise<void> {
-    await this.#table?.optimize({ cleanupOlderThan: new Date(8.64e15), deleteUnverified: true });
+    await this.#table?.optimize({ cleanupOlderThan: FAR_FUTURE, deleteUnverified: true });
   }
 }
 
 const COMPACT_EVERY = 64;
+/** Older than this is every version there is; the library takes no later date than its own can hold. */
+const FAR_FUTURE = new Date("2200-01-01");
 
 function hex(text: string): string {
   return Buffer.from(text, "utf8").toString("hex");
