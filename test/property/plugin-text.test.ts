@@ -82,7 +82,7 @@ test("reports arrive as they were sent", () => {
   );
 });
 
-test("plain starts and ends travel as text, and an input that is the run's only once", () => {
+test("plain starts and ends travel as text, and the input of a run only once", () => {
   const input = { json: '"the input"' };
   const plain: Assignment = {
     key: "k",
@@ -106,6 +106,9 @@ test("plain starts and ends travel as text, and an input that is the run's only 
   const text = packCommands([{ type: "start", ticket: 1, assignment: plain }]);
   expect(text).toBeTypeOf("string");
   expect(String(text).split("the input")).toHaveLength(2);
+  const of = (ticket: number) => ({ type: "start", ticket, assignment: other }) as const;
+  const other = { ...plain, input: { json: "1" } };
+  expect(String(packCommands([of(1), of(2)])).split("the input")).toHaveLength(2);
   const end = { type: "finish", key: "k", outcome: { kind: "success", output: input } } as const;
   expect(packReports([end])).toBeTypeOf("string");
 });

@@ -5,13 +5,14 @@
  * (checkpoints, signals, binary payloads, logs) goes as the objects it is.
  */
 import type { RunId } from "../../base/ids.ts";
+import type { Payload } from "../../base/payload.ts";
 import type { Assignment, AttemptOutcome } from "../../ports/agent.ts";
 import type { ThreadCommand, ThreadReport } from "./plugin-protocol.ts";
 
 /** A list as it crosses. */
 export type Packed<T> = string | readonly T[];
 
-/** A start without binary parts; absent values are null, and a run input equal to the task's is 0. */
+/** A start without binary parts; absent values are null. */
 type StartRow = readonly [
   ticket: number,
   key: string,
@@ -24,7 +25,8 @@ type StartRow = readonly [
   namespace: string,
   sessionId: string | null,
   input: string,
-  runInput: string | 0,
+  /** 0 for the task's own input, otherwise its place in the list of run inputs, from 1. */
+  runInput: number,
   idempotencyKey: string,
   traceId: string,
   deadlineAt: number | null,
@@ -34,41 +36,64 @@ type StartRow = readonly [
 /** A success with a JSON output. */
 type EndRow = readonly [key: string, output: string];
 
+/** The starts of one turn. The tasks of a run share its input, so it is there once. */
+interface Starts {
+  readonly runInputs: readonly string[];
+  readonly rows: readonly StartRow[];
+}
+
 /** The message for a list of commands. */
 export function packCommands(commands: readonly ThreadCommand[]): Packed<ThreadCommand> {
-  return pack(commands, startRow);
+  const runInputs = new RunInputs();
+  const rows: StartRow[] = [];
+  for (const command of commands) {
+    const row = startRow(command, runInputs);
+    if (row === undefined) return commands;
+    rows.push(row);
+  }
+  return JSON.stringify({ runInputs: runInputs.texts, rows } satisfies Starts);
 }
 
 /** The commands of a message. */
 export function unpackCommands(message: Packed<ThreadCommand>): readonly ThreadCommand[] {
-  return unpack(message, startOf);
+  if (typeof message !== "string") return message;
+  const { runInputs, rows } = JSON.parse(message) as Starts;
+  const payloads = runInputs.map((json) => ({ json }));
+  return rows.map((row) => startOf(row, payloads));
 }
 
 /** The message for a list of reports. */
 export function packReports(reports: readonly ThreadReport[]): Packed<ThreadReport> {
-  return pack(reports, endRow);
-}
-
-/** The reports of a message. */
-export function unpackReports(message: Packed<ThreadReport>): readonly ThreadReport[] {
-  return unpack(message, endOf);
-}
-
-function pack<T>(list: readonly T[], rowOf: (item: T) => unknown): Packed<T> {
-  const rows: unknown[] = [];
-  for (const item of list) {
-    const row = rowOf(item);
-    if (row === undefined) return list;
+  const rows: EndRow[] = [];
+  for (const report of reports) {
+    const row = endRow(report);
+    if (row === undefined) return reports;
     rows.push(row);
   }
   return JSON.stringify(rows);
 }
 
-function unpack<T, Row>(message: Packed<T>, itemOf: (row: Row) => T): readonly T[] {
-  return typeof message === "string" ? (JSON.parse(message) as Row[]).map(itemOf) : message;
+/** The reports of a message. */
+export function unpackReports(message: Packed<ThreadReport>): readonly ThreadReport[] {
+  return typeof message === "string" ? (JSON.parse(message) as EndRow[]).map(endOf) : message;
 }
 
-function startRow(command: ThreadCommand): StartRow | undefined {
+/** Run inputs of one message, each once. */
+class RunInputs {
+  readonly texts: string[] = [];
+  readonly #places = new Map<Payload, number>();
+
+  /** The place of an input, from 1. */
+  place(input: Extract<Payload, { json: string }>): number {
+    const known = this.#places.get(input);
+    if (known !== undefined) return known;
+    this.texts.push(input.json);
+    this.#places.set(input, this.texts.length);
+    return this.texts.length;
+  }
+}
+
+function startRow(command: ThreadCommand, runInputs: RunInputs): StartRow | undefined {
   if (command.type !== "start") return undefined;
   const { assignment: a, ticket } = command;
   if (!("json" in a.input && "json" in a.runInput)) return undefined;
@@ -85,7 +110,7 @@ function startRow(command: ThreadCommand): StartRow | undefined {
     a.namespace,
     a.sessionId ?? null,
     a.input.json,
-    a.runInput === a.input ? 0 : a.runInput.json,
+    a.runInput === a.input ? 0 : runInputs.place(a.runInput),
     a.idempotencyKey,
     a.traceId,
     a.deadlineAt ?? null,
@@ -93,7 +118,7 @@ function startRow(command: ThreadCommand): StartRow | undefined {
   ];
 }
 
-function startOf(row: StartRow): ThreadCommand {
+function startOf(row: StartRow, runInputs: readonly Payload[]): ThreadCommand {
   const [ticket, key, runId, taskId, attempt, lease, agent, workflow, namespace, ...rest] = row;
   const [sessionId, input, runInput, idempotencyKey, traceId, deadlineAt, heartbeatTimeoutMs] =
     rest;
@@ -109,7 +134,7 @@ function startOf(row: StartRow): ThreadCommand {
     namespace,
     sessionId: sessionId ?? undefined,
     input: own,
-    runInput: runInput === 0 ? own : { json: runInput },
+    runInput: runInputs[runInput - 1] ?? own,
     idempotencyKey,
     traceId,
     deadlineAt: deadlineAt ?? undefined,
