@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what the end-to-end tests run against and npm does not carry: a real nats-server, curl, and Debian's Python
-# gRPC client with its protoc plugin; and compiles hnswlib-node, which no install does. Installs only what is missing. Where it cannot, it says so and succeeds: the tests
-# that need the missing piece then fail and name it, and all others still count.
+# Installs what the tests run against and npm does not carry: a real nats-server, curl, and Debian's Python gRPC client
+# with its protoc plugin; and compiles hnswlib-node, which no install here does. Installs only what is missing. Where it
+# cannot, it says so and succeeds: the tests that need the missing piece then fail and name it, and all others still count.
 set -u
 
 # protoc imports the google protos from here; the compiler only recommends the package that has them.

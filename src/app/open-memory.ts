@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { ChromaIndex } from "../adapters/memory/chroma-index.ts";
+import { HnswIndex } from "../adapters/memory/hnsw-index.ts";
 import { LanceDbIndex } from "../adapters/memory/lancedb-index.ts";
 import { openMemoryStore } from "../adapters/memory/open-memory-store.ts";
 import { OpenAiEmbedder } from "../adapters/memory/openai-embedder.ts";
@@ -38,7 +39,7 @@ export async function openMemory(
   deps: OpenMemoryDeps,
 ): Promise<MemoryHub> {
   const vectors = vectorSource(memory, deps.host);
-  const cold = await openCold(memory, data, embedderIdOf(vectors), deps.host);
+  const cold = await openCold(memory, data, embedderIdOf(vectors), deps);
   const store = engine === undefined ? new MemoryStore() : await openMemoryStore(data, engine);
   try {
     return await MemoryHub.open(
@@ -83,12 +84,19 @@ async function openCold(
   memory: MemoryConfig,
   data: string,
   embedderId: string | undefined,
-  host: Host,
+  { host, log }: OpenMemoryDeps,
 ): Promise<VectorIndex | undefined> {
   const { kind, url, apiKeyEnv } = memory.cold;
   if (kind === "none" || embedderId === undefined) return undefined;
   const options = { url, embedderId, apiKey: secret(apiKeyEnv) };
   switch (kind) {
+    case "hnsw": {
+      const { dimension } = memory.embedder;
+      const directory = join(data, "memory-hnsw");
+      const index = await HnswIndex.open({ directory, embedderId, dimension });
+      if (!index.graphs) log.warn({}, "hnswlib-node is not there: vectors are compared one by one");
+      return index;
+    }
     case "lancedb":
       return LanceDbIndex.open({ directory: join(data, "memory-lancedb"), embedderId });
     case "chroma":

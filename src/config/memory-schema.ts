@@ -124,9 +124,9 @@ export const MEMORY = {
       fields: {
         kind: {
           kind: "choice",
-          words: ["none", "lancedb", "chroma", "weaviate"],
+          words: ["none", "hnsw", "lancedb", "chroma", "weaviate"],
           default: "none",
-          doc: "`lancedb` needs the package `@lancedb/lancedb` beside this one; the others are servers",
+          doc: "`hnsw` is built in and makes graphs where `hnswlib-node` is installed; `lancedb` needs `@lancedb/lancedb`; the others are servers",
         },
         url: {
           kind: "text",
