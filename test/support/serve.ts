@@ -42,7 +42,12 @@ export interface Served {
 
 /** An engine of which only these methods exist. */
 export function engineOf(methods: Partial<EngineApi>): EngineApi {
-  return new Proxy({ readiness: () => ({ ready: true, reason: "" }), ...methods } as EngineApi, {
+  const quiet: Partial<EngineApi> = {
+    readiness: () => ({ ready: true, reason: "" }),
+    explain: () => undefined,
+    lateResults: async () => [],
+  };
+  return new Proxy({ ...quiet, ...methods } as EngineApi, {
     get(target, name) {
       const missing = () => {
         throw new Error(`the engine was asked for ${String(name)}`);

@@ -314,7 +314,9 @@ describe("health", () => {
       "",
       "goclaw.v1.AdminService",
       "goclaw.v1.GoClawEngine",
+      "goclaw.v1.MemoryService",
       "goclaw.v1.RunService",
+      "goclaw.v1.WorkerService",
       "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
     ]);
