@@ -4,8 +4,7 @@
  * their way; without such a decision it is an honest engine with nothing to do.
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { Code } from "@connectrpc/connect";
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import {
   type DrainWorkerRequest,
   type Hello,
@@ -161,5 +160,6 @@ export class PollDesk {
 function suffer(mishap: Mishap | undefined, cut: Cut): void {
   if (mishap === undefined) return;
   if (mishap === "cut") cut();
-  else throw new ConnectError("lost, as the play wants it", mishap.code);
+  const code = mishap === "cut" ? Code.Aborted : mishap.code;
+  throw new ConnectError("lost, as the play wants it", code);
 }
