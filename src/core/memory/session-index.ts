@@ -201,8 +201,8 @@ export class SessionIndex {
     const vector = this.#queryVector(query, terms);
     if (vector === undefined || this.#vectors === undefined) return [];
     const best = new Best(limit, this.#precedes);
-    this.#vectors.scan(vector, this.#entries.length, mayAnswer, (slot, cosine) => {
-      if (cosine > 0) best.offer(slot, cosine);
+    this.#vectors.scan(vector, this.#entries.length, (slot, cosine) => {
+      if (cosine > 0 && cosine >= best.bar && mayAnswer(slot)) best.offer(slot, cosine);
     });
     return best.sorted();
   }

@@ -44,20 +44,15 @@ export class VectorTable {
     this.#filled[slot] = false;
   }
 
-  /** Calls `visit` with the cosine of every slot below `capacity` that `admits` and has a vector. */
-  scan(
-    query: Float32Array,
-    capacity: number,
-    admits: (slot: number) => boolean,
-    visit: (slot: number, cosine: number) => void,
-  ): void {
+  /** Calls `visit` with the cosine of every slot below `capacity` that has a vector. */
+  scan(query: Float32Array, capacity: number, visit: (slot: number, cosine: number) => void): void {
     assert(query.length === this.dimension, "the query's vector has another dimension");
     const rows = this.#rows;
     const places = placesOf(query);
     const product = places.length < SPARSE_SHARE * this.dimension ? sparseProduct : denseProduct;
     for (let slot = 0; slot < capacity; slot++) {
-      if (!this.#filled[slot] || !admits(slot)) continue;
-      visit(slot, product(rows, slot * this.dimension, query, places));
+      if (this.#filled[slot] === true)
+        visit(slot, product(rows, slot * this.dimension, query, places));
     }
   }
 
