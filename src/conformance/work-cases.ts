@@ -271,7 +271,7 @@ const newLease: WorkCase = {
   demand: "the same attempt under a new lease is run anew, and each result names its own lease",
   play: async (stage) => {
     const session = await stage.open();
-    const old = session.give("sleep", { ms: LOOK_MS });
+    const old = session.give("sleep", { ms: 1_000 });
     await session.acked(old);
     const { runId, taskId, agent, input } = old;
     const young = session.newLease(agent, input, { runId, taskId, fence: 2n });

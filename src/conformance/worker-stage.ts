@@ -118,7 +118,8 @@ export class WorkerStage {
     // Whichever of the two loses the race has nothing more to say.
     for (const each of [gone, called]) each.catch(() => {});
     const surface = await Promise.race([called, gone]);
-    if (surface === "session") (await dialled).end();
+    // The first case begins with it.
+    if (surface === "session") this.#double.dials.push(await dialled);
     return surface;
   }
 
