@@ -183,7 +183,7 @@ export class Engine implements EngineApi, ShardListener {
   /** Lanes and timers are derived: rebuild what they knew from the states. */
   #adopt(run: RunState): void {
     this.#shard.adopt(run);
-    this.#keys.remember(run);
+    this.#keys.remember(run, true);
     this.#armAll(run.id, timersOf(run));
     if (run.leases === 0) return;
     for (const task of run.tasks) {
@@ -210,6 +210,7 @@ export class Engine implements EngineApi, ShardListener {
 
   committed(events: RunEvents, run: RunState, ended: boolean): void {
     this.#deps.hub.publish(events);
+    if (events.firstSequence === 1) this.#keys.accepted(run);
     for (const event of events.events) {
       countEvent(this.#deps.metrics, event);
       this.#guard.countEvent(event, run);
@@ -282,7 +283,7 @@ export class Engine implements EngineApi, ShardListener {
         ...(idempotency === undefined ? {} : { idempotency }),
       },
       (run) => {
-        this.#keys.remember(run);
+        this.#keys.remember(run, false);
         if (onEnd !== undefined) this.#onEnd(runId, onEnd);
         return { runId, sequence: 1, existing: false };
       },

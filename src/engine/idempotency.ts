@@ -14,6 +14,8 @@ import type { StartRun } from "./api.ts";
 interface Known {
   readonly runId: RunId;
   readonly fingerprint: string;
+  /** Whether the journal has it. */
+  isDurable: boolean;
 }
 
 /** What makes two requests under one key equal: `definition` and the body, whatever the order of labels and keys. */
@@ -51,11 +53,12 @@ export class IdempotencyKeys {
   async load(namespace: string, key: string): Promise<void> {
     const name = nameOf(namespace, key);
     const known = this.#known.get(name);
-    if (known !== undefined && this.#isHeld(known.runId)) return;
+    // A run may end in the commit that accepts it: until that is durable neither memory nor journal has the run.
+    if (known !== undefined && (!known.isDurable || this.#isHeld(known.runId))) return;
     const stored = await this.#journal.findIdempotent(namespace, key);
     // An equal request may have started a run meanwhile; what it noted is newer than the journal's answer.
     if (this.#known.get(name) !== known) return;
-    if (stored !== undefined) this.#keep(name, stored);
+    if (stored !== undefined) this.#keep(name, { ...stored, isDurable: true });
     else this.#known.delete(name);
   }
 
@@ -74,11 +77,18 @@ export class IdempotencyKeys {
     throw new FaultError(fault("IDEMPOTENCY_CONFLICT", { key, runId: known.runId }));
   }
 
-  /** Notes the key of a new or recovered run. */
-  remember(run: RunState): void {
+  /** Notes the key of a new run, which is on its way to the journal, or of a recovered one. */
+  remember(run: RunState, isDurable: boolean): void {
     if (run.idempotency === undefined) return;
     const { key, fingerprint } = run.idempotency;
-    this.#keep(nameOf(run.request.namespace, key), { runId: run.id, fingerprint });
+    this.#keep(nameOf(run.request.namespace, key), { runId: run.id, fingerprint, isDurable });
+  }
+
+  /** The commit that accepted this run is durable. */
+  accepted(run: RunState): void {
+    if (run.idempotency === undefined) return;
+    const known = this.#known.get(nameOf(run.request.namespace, run.idempotency.key));
+    if (known?.runId === run.id) known.isDurable = true;
   }
 
   #keep(name: string, known: Known): void {

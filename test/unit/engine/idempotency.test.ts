@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { RunId } from "../../../src/base/ids.ts";
+import type { RunState } from "../../../src/core/run/state.ts";
 import { IdempotencyKeys } from "../../../src/engine/idempotency.ts";
 
 const FIRST = "01JD0000000000000000000001" as RunId;
@@ -12,6 +13,9 @@ function setUp() {
   const journal = { findIdempotent: async (_: string, name: string) => stored.get(name) };
   return { stored, held, keys: new IdempotencyKeys(journal, (runId) => held.has(runId)) };
 }
+
+const runOf = (id: RunId): RunState =>
+  ({ id, idempotency: key("f"), request: { namespace: "default" } }) as unknown as RunState;
 
 test("a key is found in the journal, and a different request with it is a conflict", async () => {
   const { stored, keys } = setUp();
@@ -41,11 +45,21 @@ test("a run started while the journal was asked is not forgotten", async () => {
   await keys.load("default", "k");
   stored.clear();
   const loading = keys.load("default", "k");
-  keys.remember({
-    id: SECOND,
-    idempotency: key("f"),
-    request: { namespace: "default" },
-  } as unknown as Parameters<IdempotencyKeys["remember"]>[0]);
+  keys.remember(runOf(SECOND), false);
   await loading;
   expect(keys.check("default", key("f"))).toBe(SECOND);
+});
+
+test("a run that ended in the commit that accepted it is not forgotten before that is durable", async () => {
+  const { stored, keys } = setUp();
+  keys.remember(runOf(FIRST), false);
+  await keys.load("default", "k");
+  expect(keys.check("default", key("f"))).toBe(FIRST);
+  stored.set("k", { runId: FIRST, fingerprint: "f" });
+  keys.accepted(runOf(FIRST));
+  await keys.load("default", "k");
+  expect(keys.check("default", key("f"))).toBe(FIRST);
+  stored.clear();
+  await keys.load("default", "k");
+  expect(keys.check("default", key("f"))).toBeUndefined();
 });

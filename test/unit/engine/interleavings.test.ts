@@ -151,6 +151,19 @@ describe("an equal idempotency key", () => {
     expect(second).toEqual({ ...first, existing: true });
   });
 
+  test("starts one run although that ends in the commit that accepts it", async () => {
+    const bench = await new EngineBench().start();
+    const skipped = { name: "skipped", tasks: [{ id: "a", agent: "work", when: "false" }] };
+    const release = hold(bench.disk);
+    const first = start(bench, skipped, "k");
+    await bench.settle();
+    const second = start(bench, skipped, "k");
+    await bench.settle();
+    release();
+    const { runId } = await bench.wait(first);
+    expect(await bench.wait(second)).toEqual({ runId, sequence: 1, existing: true });
+  });
+
   test("starts another run when retention deletes the first while it is looked up", async () => {
     const bench = await new EngineBench().start();
     const first = await bench.wait(start(bench, one, "key"));
