@@ -172,7 +172,8 @@ function unknownNames(
     violations.push({ field, message: `no ${kind} "${name}" is known here`, remedy });
   };
   plan.nodes.forEach(({ task }, index) => {
-    if (agents !== undefined) check(`tasks[${index}].agent`, "agent", task.agent, agents);
+    const [agent = ""] = task.agent.split("@");
+    if (agents !== undefined) check(`tasks[${index}].agent`, "agent", agent, agents);
     check(`tasks[${index}].lane`, "lane", task.lane, lanes);
   });
   return violations;

@@ -63,6 +63,8 @@ function kindOf(name: string, field: Field): string {
   switch (field.kind) {
     case "name":
       return "name";
+    case "agent":
+      return "name, or `name@version`";
     case "text":
       return `text, at most ${field.maxBytes} bytes`;
     case "integer":

@@ -14,7 +14,7 @@ import {
 } from "../../gen/goclaw/v1/worker_service_pb.ts";
 
 type Said = MessageInitShape<typeof WorkerMessageSchema>;
-type Greeting = MessageInitShape<typeof HelloSchema>;
+type Greeting = Extract<MessageInitShape<typeof HelloSchema>, { $typeName?: never }>;
 
 /** A hello with everything that is needed. */
 export function hello(instanceId: string, rest: Greeting = {}): Greeting {

@@ -5,6 +5,7 @@
  */
 import { isName } from "../../base/ids.ts";
 import type { Json } from "../../base/payload.ts";
+import { versionTest } from "../../base/semver.ts";
 import { formatDuration, parseDuration } from "../../base/time.ts";
 import { utf8Length } from "../../base/utf8.ts";
 import { DEFINITION_LIMITS, type OnError } from "./definition.ts";
@@ -12,7 +13,7 @@ import { DURATION_MAX_MS, type Field, type Fields, snakeCase } from "./schema.ts
 import type { Place, Violations } from "./violations.ts";
 
 /** What reading a field gives. */
-type ValueOf<F extends Field> = F extends { kind: "name" | "text" | "expression" | "template" }
+type ValueOf<F extends Field> = F extends { kind: "name" | "agent" | "text" | "expression" | "template" }
   ? string
   : F extends { kind: "integer" | "number" | "duration" }
     ? number
@@ -162,6 +163,7 @@ function standIn(field: Field): unknown {
     case "expression":
       return undefined;
     case "name":
+    case "agent":
     case "text":
     case "template":
       return "";
@@ -176,6 +178,8 @@ function readValue(value: Json, field: Field, place: Place, found: Violations): 
   switch (field.kind) {
     case "name":
       return readName(value, refuse);
+    case "agent":
+      return readAgent(value, refuse);
     case "text":
       return readText(value, field.maxBytes, refuse);
     case "expression":
@@ -217,11 +221,28 @@ function textExpected(value: Json): [string, string] {
   ];
 }
 
+/** Characters of a version or range. */
+const VERSION_MAX = 64;
+
 const NAME_RULE = "Use 1 to 128 letters, digits, `_`, `.` or `-`.";
 
 function readName(value: Json, refuse: Refuse): unknown {
   if (typeof value !== "string") return refuse(...textExpected(value));
   return isName(value) ? value : refuse(`"${excerpt(value)}" is not a name`, NAME_RULE);
+}
+
+/** A name, and behind an `@` the version that is asked for. */
+function readAgent(value: Json, refuse: Refuse): unknown {
+  if (typeof value !== "string") return refuse(...textExpected(value));
+  const at = value.indexOf("@");
+  if (at === -1) return readName(value, refuse);
+  const range = value.slice(at + 1);
+  if (!isName(value.slice(0, at))) return readName(value.slice(0, at), refuse);
+  if (range.length <= VERSION_MAX && versionTest(range) !== undefined) return value;
+  return refuse(
+    `"${excerpt(range)}" is not a version`,
+    "Write a version or range such as 1.4.0, ^2, ~1.4, >=3 or latest.",
+  );
 }
 
 function readText(value: Json, maxBytes: number, refuse: Refuse): unknown {

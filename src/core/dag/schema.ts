@@ -16,6 +16,8 @@ interface Common {
 export type Field =
   /** Letters, digits, `_`, `.`, `-`. */
   | (Common & { readonly kind: "name"; readonly default?: string })
+  /** The name of an agent, optionally with `@` and a version or range. */
+  | (Common & { readonly kind: "agent" })
   | (Common & { readonly kind: "text"; readonly maxBytes: number; readonly default?: string })
   | (Common & {
       readonly kind: "integer";
@@ -115,7 +117,11 @@ export const TASK_FIELDS = {
     required: true,
     doc: "Name of the task, unique in the definition; not `input`, `item`, `run` or `tasks`",
   },
-  agent: { kind: "name", required: true, doc: "Agent that does the work" },
+  agent: {
+    kind: "agent",
+    required: true,
+    doc: "Agent that does the work; `name@1.4.0`, `name@^2` ask for a version",
+  },
   deps: { kind: "names", max: DEFINITION_LIMITS.deps, doc: "Tasks that must be done first" },
   lane: { kind: "name", default: DEFAULTS.lane, doc: "Lane whose slots it takes" },
   input: {
@@ -150,7 +156,7 @@ export const TASK_FIELDS = {
     kind: "group",
     doc: "What undoes the task when the run is compensated (checked now, carried out by a later version)",
     fields: {
-      agent: { kind: "name", required: true, doc: "Agent that undoes the work" },
+      agent: { kind: "agent", required: true, doc: "Agent that undoes the work" },
       input: { kind: "json", templates: true, doc: "Its input; may read the task itself" },
     },
   },
