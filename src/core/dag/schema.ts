@@ -117,11 +117,7 @@ export const TASK_FIELDS = {
     required: true,
     doc: "Name of the task, unique in the definition; not `input`, `item`, `run` or `tasks`",
   },
-  agent: {
-    kind: "agent",
-    required: true,
-    doc: "Agent that does the work; `name@1.4.0`, `name@^2` ask for a version",
-  },
+  agent: { kind: "agent", required: true, doc: "Agent that does the work" },
   deps: { kind: "names", max: DEFINITION_LIMITS.deps, doc: "Tasks that must be done first" },
   lane: { kind: "name", default: DEFAULTS.lane, doc: "Lane whose slots it takes" },
   input: {
