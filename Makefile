@@ -45,6 +45,10 @@ sim: setup ## run the deterministic simulation (SEED=…, STEPS=…)
 torture: prerequisites ## kill, starve, stop and damage real daemons (ONLY=kills,disks,damage,pauses; ARGS="--kills 100 --trials 1000")
 	@node test/torture/main.ts $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
+.PHONY: sim-mutants
+sim-mutants: setup ## show that the simulation finds planted defects: what each breaks, who found it, how soon
+	@node test/sim/main.ts --mutants
+
 .PHONY: bench
 bench: setup ## measure (ONLY=w1 runs one workload)
 	@node bench/main.ts $(if $(ONLY),--only $(ONLY)) $(ARGS)

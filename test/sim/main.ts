@@ -4,11 +4,11 @@
  * with 1. Without a seed it takes one from the clock and prints it. `--shrink` turns a failing seed into a short trace,
  * `--mutants` prints the table of planted defects.
  */
+import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { DEFECT_NAMES, DEFECTS } from "./defects.ts";
-import { drawFaults } from "./faults.ts";
 import { findDefect } from "./mutants.ts";
-import { drawPlan } from "./plan.ts";
+import { drawPlan, type Plan, planText, readPlan } from "./plan.ts";
 import { describeShrunk, oracleOf, shrink } from "./shrink.ts";
 import { type Summary, World } from "./world.ts";
 
@@ -19,6 +19,8 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "1" },
     quiet: { type: "boolean", default: false },
     shrink: { type: "boolean", default: false },
+    save: { type: "string" },
+    plan: { type: "string" },
     mutants: { type: "boolean", default: false },
   },
 });
@@ -30,27 +32,39 @@ function line(summary: Summary): string {
   return [...words, violation === undefined ? "ok" : "VIOLATION"].join(" ");
 }
 
-async function simulate(seed: number, ticks: number): Promise<Summary> {
-  if (!values.quiet) console.log(JSON.stringify(drawFaults(seed)));
-  const plan = drawPlan(seed, ticks);
+async function simulate(plan: Plan): Promise<Summary> {
+  const { seed, faults } = plan;
+  if (!values.quiet) console.log(JSON.stringify(faults));
   const summary = await new World(plan).run();
   if (summary.violation !== undefined) {
     for (const observed of summary.tail) console.log(`  ${observed}`);
     console.log(`seed ${seed}, tick ${summary.violation.tick}: ${summary.violation.message}`);
     const shrunk = values.shrink ? await shrink(plan) : undefined;
     if (shrunk !== undefined) console.log(describeShrunk(shrunk, plan).join("\n"));
+    if (values.save !== undefined) writeFileSync(values.save, planText(shrunk?.plan ?? plan));
   }
   if (!values.quiet || summary.violation !== undefined) console.log(line(summary));
   return summary;
 }
 
-/** Seeds in a row, and what they come to for one core. */
-async function campaign(): Promise<void> {
+/** The plan of a file, or those of seeds in a row. */
+function* plans(): Generator<Plan> {
+  if (values.plan !== undefined) {
+    yield readPlan(readFileSync(values.plan, "utf8"));
+    return;
+  }
   const first = values.seed === undefined ? Date.now() % 1_000_000_007 : Number(values.seed);
+  for (let seed = first; seed < first + Number(values.seeds); seed++) {
+    yield drawPlan(seed, Number(values.steps));
+  }
+}
+
+/** Carries out the plans and says what they come to for one core. */
+async function campaign(): Promise<void> {
   const total = { seeds: 0, steps: 0, faults: 0, crashes: 0, violations: 0 };
   const began = process.cpuUsage();
-  for (let seed = first; seed < first + Number(values.seeds); seed++) {
-    const summary = await simulate(seed, Number(values.steps));
+  for (const plan of plans()) {
+    const summary = await simulate(plan);
     total.seeds++;
     for (const what of ["steps", "faults", "crashes"] as const) total[what] += summary[what];
     if (summary.violation !== undefined) total.violations++;

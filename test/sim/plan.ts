@@ -45,7 +45,13 @@ export function drawPlan(seed: number, ticks: number): Plan {
   return { seed, ticks, faults, happenings, tamed: new Set() };
 }
 
-/** The same plan with only some of its happenings. */
-export function withHappenings(plan: Plan, happenings: readonly Happening[]): Plan {
-  return { ...plan, happenings };
+/** A plan as JSON, to be kept. */
+export function planText(plan: Plan): string {
+  return `${JSON.stringify({ ...plan, tamed: [...plan.tamed] }, undefined, 1)}\n`;
+}
+
+/** The reverse of {@link planText}. */
+export function readPlan(text: string): Plan {
+  const { tamed, ...plan } = JSON.parse(text) as Omit<Plan, "tamed"> & { tamed: string[] };
+  return { ...plan, tamed: new Set(tamed) };
 }
