@@ -50,7 +50,7 @@ sim-mutants: setup ## show that the simulation finds planted defects: what each 
 	@node test/sim/main.ts --mutants
 
 .PHONY: bench
-bench: setup ## measure (ONLY=w1 runs one workload)
+bench: setup ## measure (ONLY=w1 runs one workload, ONLY=w1,w4 two)
 	@node bench/main.ts $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 .PHONY: bench-peers
@@ -124,4 +124,4 @@ lock: ## write package-lock.json after package.json changed
 
 .PHONY: clean
 clean: ## remove what make made, except the fetched Node.js
-	@rm -rf dist node_modules .vitest coverage
+	@rm -rf dist node_modules bench/peers/node_modules .vitest coverage
