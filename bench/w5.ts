@@ -1,7 +1,7 @@
 /**
  * W5: a million tasks that wait for a slot, each a run of its own with a hundred bytes of input. Says what they cost in
- * resident memory, what start latency is beside them against an empty daemon, and how long the daemon takes from its
- * start until it listens when it was killed with all of them open.
+ * resident memory, what start latency is beside them (the floor is that of the same daemon when it was empty), and how
+ * long the daemon takes from its start until it listens when it was killed with all of them open.
  */
 import { type BenchDaemon, startDaemon } from "./daemon.ts";
 import { figureLine, quantile } from "./figure.ts";
@@ -13,24 +13,30 @@ const RESTARTS = 3;
 const PACE: Pace = { perSecond: 500, seconds: 10 };
 const MIB = 1024 * 1024;
 
-export async function w5({ tasks = TASKS }: { readonly tasks?: number } = {}): Promise<void> {
-  const settings = { pendingTasks: tasks, inputBytes: 100, fsync: true };
-  const report = (metric: string, samples: readonly number[], more: object = {}): void =>
+export async function w5(): Promise<void> {
+  const report = (metric: string, samples: readonly number[], floor?: readonly number[]): void =>
     console.log(
-      figureLine({ bench: "w5", metric, samples, n: tasks, settings: { ...settings, ...more } }),
+      figureLine({
+        bench: "w5",
+        metric,
+        samples,
+        n: TASKS,
+        settings: { pendingTasks: TASKS, inputBytes: 100, fsync: true },
+        ...(floor === undefined ? {} : { floor }),
+      }),
     );
   const daemon = await startDaemon({ environment: PARKED_LANE });
   const before = await startP(daemon);
   const empty = (await daemon.memory()).residentBytes;
-  const acceptedPerSecond = await park(daemon, tasks);
+  const acceptedPerSecond = await park(daemon, TASKS);
   const beside = await startP(daemon);
   const { residentBytes, peakBytes } = await daemon.memory();
   report("accepted_per_s", [acceptedPerSecond]);
-  report("resident_mib", [residentBytes / MIB], { emptyMib: Math.round(empty / MIB) });
+  report("resident_mib", [residentBytes / MIB], [empty / MIB]);
   report("peak_resident_mib", [peakBytes / MIB]);
-  report("bytes_per_task", [(residentBytes - empty) / tasks]);
-  report("start_p50_ms", [beside.p50], { emptyMs: before.p50 });
-  report("start_p99_ms", [beside.p99], { emptyMs: before.p99 });
+  report("bytes_per_task", [(residentBytes - empty) / TASKS]);
+  report("start_p50_ms", [beside.p50], [before.p50]);
+  report("start_p99_ms", [beside.p99], [before.p99]);
   await daemon.stop("SIGKILL");
   const { readyMs, residentMib } = await restarts(daemon.directory);
   report(

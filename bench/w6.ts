@@ -22,17 +22,17 @@ interface Sample {
   readonly peakMib: number;
 }
 
-export async function w6({ tasks = TASKS }: { readonly tasks?: number } = {}): Promise<void> {
+export async function w6(): Promise<void> {
   const samples: Sample[] = [];
-  for (let rep = 0; rep < REPS; rep++) samples.push(await measure(tasks));
+  for (let rep = 0; rep < REPS; rep++) samples.push(await measure(TASKS));
   const report = (metric: string, of: (sample: Sample) => number): void =>
     console.log(
       figureLine({
         bench: "w6",
         metric,
         samples: samples.map(of),
-        n: tasks,
-        settings: { runningAtOnce: tasks, workers: "plugin threads", fsync: true },
+        n: TASKS,
+        settings: { runningAtOnce: TASKS, workers: "plugin threads", fsync: true },
       }),
     );
   report("resident_mib", (sample) => sample.residentMib);
