@@ -39,8 +39,9 @@ export type HnswReply =
   | { readonly kind: "done"; readonly hits?: readonly VectorHit[]; readonly count?: number }
   | { readonly kind: "failed"; readonly detail: string };
 
-/** Points a graph gains after a search; after a change it gains twice what was changed. */
+/** Points a graph gains after a search, and for each vector written while it lags. */
 const POINTS_PER_SEARCH = 64;
+const POINTS_PER_VECTOR = 4;
 /** The log is rewritten when this share of its records says nothing any more. */
 const DEAD_SHARE = 0.5;
 const REWRITE_FROM = 10_000;
@@ -91,7 +92,7 @@ class HnswThread {
     switch (request.kind) {
       case "upsert":
         for (const [sessionId, items] of Map.groupBy(request.items, (item) => item.sessionId))
-          this.#shelves.get(sessionId)?.catchUp(2 * items.length);
+          this.#shelves.get(sessionId)?.catchUp(POINTS_PER_VECTOR * items.length);
         return;
       case "search":
         this.#shelves.get(request.sessionId)?.catchUp(POINTS_PER_SEARCH);

@@ -89,10 +89,10 @@ export class VectorShelf {
     }
     if (this.#removed > REMOVED_SHARE * this.size) this.#dropGraph();
     this.#graph ??= library.create(dimension, this.size);
-    for (const number of [...this.#waiting].slice(0, points)) {
-      if (this.#graph.size === this.#graph.capacity) this.#graph.grow(2 * this.#graph.capacity);
-      this.#graph.add(number, (this.#items.get(number) as Item).vector);
-      this.#waiting.delete(number);
+    let left = points;
+    for (const number of this.#waiting) {
+      if (left-- === 0) break;
+      this.#addToGraph(this.#graph, number);
     }
     return this.#waiting.size === 0;
   }
@@ -112,6 +112,12 @@ export class VectorShelf {
     if (graph === undefined) return [];
     const limit = Math.min(wanted * OVER_FETCH, graph.size - this.#removed);
     return graph.nearest(vector, limit).flatMap((label) => this.#items.get(label) ?? []);
+  }
+
+  #addToGraph(graph: Graph, number: number): void {
+    if (graph.size === graph.capacity) graph.grow(2 * graph.capacity);
+    graph.add(number, (this.#items.get(number) as Item).vector);
+    this.#waiting.delete(number);
   }
 
   #dropGraph(): void {
