@@ -128,16 +128,22 @@ export class WorkerRouting {
     const need = this.#needOf(task);
     const seats = this.#tiersOf(need).flat();
     const agent = need.key;
-    if (seats.length === 0) {
-      const served = [...this.#deps.instances.values()].flatMap((one) => one.agents);
-      const nearest = nearestName(need.agent, new Set(served.map(({ name }) => name)));
-      const hint = nearest === undefined ? "" : `; did you mean "${nearest}"?`;
-      return `no worker serves agent ${agent}${hint}`;
-    }
+    if (seats.length === 0) return `no worker serves agent ${agent}${this.#hint(need)}`;
     if (seats.some(({ instance, agent }) => instance.roomFor(agent) > 0)) return undefined;
     const ready = seats.filter(({ instance }) => instance.state === "READY");
     const workers = `all ${seats.length} workers of agent ${agent}`;
     return ready.length === 0 ? `${workers} are away, silent or draining` : `${workers} are busy`;
+  }
+
+  /** What a person may have got wrong about an agent that nobody serves. */
+  #hint({ agent }: Need): string {
+    const served = [...this.#deps.instances.values()].flatMap(({ agents }) => agents);
+    const versions = served.filter(({ name }) => name === agent).map(({ version }) => version);
+    if (versions.length > 0) {
+      return `; it is served in ${[...new Set(versions)].sort(compareVersions).join(", ")}`;
+    }
+    const nearest = nearestName(agent, new Set(served.map(({ name }) => name)));
+    return nearest === undefined ? "" : `; did you mean "${nearest}"?`;
   }
 
   #roomOf(starved: Need | Patience): number {
