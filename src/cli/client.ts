@@ -7,6 +7,7 @@ import type { Client } from "@connectrpc/connect";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { AdminService } from "../../gen/goclaw/v1/admin_service_pb.ts";
 import { GoClawEngine } from "../../gen/goclaw/v1/engine_pb.ts";
+import { MemoryService } from "../../gen/goclaw/v1/memory_service_pb.ts";
 import type { TaskEvent } from "../../gen/goclaw/v1/run_pb.ts";
 import { TaskEventType } from "../../gen/goclaw/v1/run_pb.ts";
 import { RunService } from "../../gen/goclaw/v1/run_service_pb.ts";
@@ -23,6 +24,7 @@ export interface Clients {
   readonly runs: Client<typeof RunService>;
   readonly admin: Client<typeof AdminService>;
   readonly engine: Client<typeof GoClawEngine>;
+  readonly memory: Client<typeof MemoryService>;
 }
 
 /** The daemon that `--server` or `GOCLAW_SERVER` names. Throws {@link UsageError} when that is no address. */
@@ -42,6 +44,7 @@ export async function clientsOf(cli: Cli, server: string | undefined): Promise<C
     runs: createClient(RunService, transport),
     admin: createClient(AdminService, transport),
     engine: createClient(GoClawEngine, transport),
+    memory: createClient(MemoryService, transport),
   };
 }
 

@@ -10,6 +10,7 @@ import { conformanceCommand } from "./commands/conformance.ts";
 import { definitionsCommand } from "./commands/definitions.ts";
 import { initCommand } from "./commands/init.ts";
 import { lanesCommand } from "./commands/lanes.ts";
+import { memoryCommand } from "./commands/memory.ts";
 import { planCommand, validateCommand } from "./commands/plan.ts";
 import { getCommand, listCommand } from "./commands/read.ts";
 import { runCommand } from "./commands/run.ts";
@@ -38,6 +39,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   lanesCommand,
   agentsCommand,
   definitionsCommand,
+  memoryCommand,
   conformanceCommand,
   versionCommand,
 ];

@@ -35,6 +35,8 @@ export type StopSignal = "SIGINT" | "SIGTERM";
 export interface Files {
   readText(path: string): Promise<string>;
   exists(path: string): Promise<boolean>;
+  /** Files in a folder and below, by their paths inside it, sorted; the path itself when it is a file. */
+  list(path: string): Promise<readonly string[]>;
   /** Creates the file and its directories; refuses to overwrite. */
   create(path: string, text: string): Promise<void>;
   resolve(...parts: readonly string[]): string;

@@ -4,9 +4,9 @@
  * network client) are loaded when a command asks for them, so that `goclaw --help` stays quick.
  */
 import { existsSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { setDefaultAutoSelectFamilyAttemptTimeout } from "node:net";
-import { dirname, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { SystemHost } from "../adapters/system-host.ts";
 import { runCli } from "../cli/program.ts";
@@ -80,6 +80,14 @@ function systemTerminal(): Terminal {
 const systemFiles: Files = {
   readText: (path) => readFile(path, "utf8"),
   exists: async (path) => existsSync(path),
+  list: async (path) => {
+    if ((await stat(path)).isFile()) return [path];
+    const found = await readdir(path, { recursive: true, withFileTypes: true });
+    return found
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(path, join(entry.parentPath, entry.name)).replaceAll("\\", "/"))
+      .sort();
+  },
   create: async (path, content) => {
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, content, { flag: "wx" });

@@ -55,7 +55,10 @@ class Ledger {
     if (word === "sweeping") this.#swept = [...this.#brief.keys()];
     if (word === "swept") this.#lose(this.#swept);
     if (word === "erasing") this.#doubt(this.#of(id));
-    if (word === "erased") this.#lose([...this.uncertain].filter(([, known]) => known.sessionId === id).map(([one]) => one));
+    if (word === "erased")
+      this.#lose(
+        [...this.uncertain].filter(([, known]) => known.sessionId === id).map(([one]) => one),
+      );
   }
 
   #of(sessionId: string): string[] {
@@ -116,9 +119,17 @@ async function check(ledger: Ledger, random: () => number): Promise<void> {
       rebuilt.add({ ...entry, at: entry.createdAt, text: searchText(entry) });
     }
     for (let n = 0; n < QUERIES; n++) {
-      const text = (texts[Math.floor(random() * texts.length)] ?? "").split(" ").slice(0, 4).join(" ");
+      const text = (texts[Math.floor(random() * texts.length)] ?? "")
+        .split(" ")
+        .slice(0, 4)
+        .join(" ");
       const { results } = await hub.retrieve({ sessionId, text, limit: 10 });
-      const expected = rebuilt.search({ text, limit: 10, embedderKind: "lexical", strengthOf: () => 1 });
+      const expected = rebuilt.search({
+        text,
+        limit: 10,
+        embedderKind: "lexical",
+        strengthOf: () => 1,
+      });
       expect(results.map(({ hit }) => hit.id)).toEqual(expected.map(({ id }) => id));
     }
   }
@@ -129,7 +140,9 @@ async function check(ledger: Ledger, random: () => number): Promise<void> {
   await hub.close();
 }
 
-test(`${KILLS} × kill -9 while remembering and forgetting`, { timeout: KILLS * 30_000 }, async () => {
+test(`${KILLS} × kill -9 while remembering and forgetting`, {
+  timeout: KILLS * 30_000,
+}, async () => {
   const random = prng(20_261_122);
   const ledger = new Ledger();
   for (let kill = 1; kill <= KILLS; kill++) {

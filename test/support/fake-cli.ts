@@ -73,6 +73,13 @@ export class FakeCli implements Cli {
         return text;
       },
       exists: async (path) => textOf(path) !== undefined,
+      list: async (path) =>
+        textOf(path) !== undefined
+          ? [path]
+          : Object.keys(stored)
+              .filter((file) => file.startsWith(`${path}/`))
+              .map((file) => file.slice(path.length + 1))
+              .sort(),
       create: async (path, text) => {
         this.written.set(path, text);
       },

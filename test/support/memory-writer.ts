@@ -2,27 +2,35 @@
  * A process that remembers and forgets as fast as it can and says what was acknowledged, line by line, so that a test
  * can kill it at any moment. `node memory-writer.ts DIRECTORY SEED`
  */
-import { SystemHost } from "../../src/adapters/system-host.ts";
+
 import { RocksStore } from "../../src/adapters/rocks-store.ts";
+import { SystemHost } from "../../src/adapters/system-host.ts";
 import { prng } from "../../src/base/hash.ts";
 import { MemoryHub } from "../../src/memory/hub.ts";
-import { HUB_OPTIONS } from "./memory-rig.ts";
 import { MemoryLogger } from "./memory-logger.ts";
+import { HUB_OPTIONS } from "./memory-rig.ts";
 import { NullMetrics } from "./metrics.ts";
 
 const [directory = "", seed = "1"] = process.argv.slice(2);
 const random = prng(Number(seed));
 const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
-const WORDS = Array.from({ length: 300 }, (_, n) => `w${n.toString(36)}x${(n * 7919).toString(36)}`);
+const WORDS = Array.from(
+  { length: 300 },
+  (_, n) => `w${n.toString(36)}x${(n * 7919).toString(36)}`,
+);
 const SESSIONS = ["default/a", "default/b", "default/a/b"];
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
-const hub = await MemoryHub.open(HUB_OPTIONS, {
-  store: await RocksStore.open(directory),
-  host: new SystemHost(),
-  log: new MemoryLogger(),
-  metrics: new NullMetrics(),
-});
+// Without a quota: the test knows nothing of evictions.
+const hub = await MemoryHub.open(
+  { ...HUB_OPTIONS, sessionEntries: 1_000_000 },
+  {
+    store: await RocksStore.open(directory),
+    host: new SystemHost(),
+    log: new MemoryLogger(),
+    metrics: new NullMetrics(),
+  },
+);
 say("ready");
 
 const known = new Map<string, string>();
