@@ -134,7 +134,8 @@ export class LaneManager {
   poll(at: Instant, limit: number): LaneMoves {
     this.#seen(at);
     for (const { need, room } of this.#placement?.openings() ?? NO_OPENINGS) {
-      for (const lane of this.#rotation) lane.bringBack(need, room, at);
+      // One more than there is room for: it is refused, so that the others are remembered and called next time.
+      for (const lane of this.#rotation) lane.bringBack(need, room + 1, at);
     }
     const start = this.#grant(at, limit);
     const { drop } = this.shed(limit);

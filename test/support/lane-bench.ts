@@ -7,6 +7,7 @@ import { FaultError } from "../../src/base/fault.ts";
 import type { LaneConfig, LaneStatus, LanesConfig } from "../../src/core/lane/lane.ts";
 import type { RunState, TaskState } from "../../src/core/run/state.ts";
 import { LaneManager } from "../../src/lanes/lane-manager.ts";
+import type { Placement } from "../../src/ports/placement.ts";
 import {
   cancel,
   complete,
@@ -24,8 +25,12 @@ export class LaneBench {
   readonly lanes: LaneManager;
   readonly runs: RunState[] = [];
 
-  constructor(named: readonly LaneConfig[], wish: Partial<LanesConfig> = {}) {
-    this.lanes = new LaneManager(lanesConfig(named, wish));
+  constructor(
+    named: readonly LaneConfig[],
+    wish: Partial<LanesConfig> = {},
+    placement?: Placement,
+  ) {
+    this.lanes = new LaneManager(lanesConfig(named, wish), placement);
   }
 
   run(wish: RunWish): RunState {
