@@ -88,7 +88,7 @@ export class WorkerLink {
     this.#connected.promise.catch(() => {});
   }
 
-  /** Resolves with the first Welcome; rejects when there will be none. */
+  /** Resolves with the first Welcome, or when told to stop before; rejects when the engine will not have this worker. */
   get connected(): Promise<void> {
     return this.#connected.promise;
   }
@@ -106,7 +106,7 @@ export class WorkerLink {
         failures = stream.isWelcome ? 0 : failures + 1;
         if (!this.#isDone) await this.#pause(stream.pauseMs + this.#jitter(failures));
       }
-      this.#connected.reject(new ConnectError("the worker was stopped", Code.Canceled));
+      this.#connected.resolve();
     } catch (error) {
       this.#connected.reject(error);
       throw error;

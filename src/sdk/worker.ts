@@ -128,8 +128,8 @@ export class Worker {
   }
 
   /**
-   * Connects and takes work. Resolves when the daemon has welcomed this worker, however long that takes; rejects when it
-   * refuses it, or when the worker is stopped before.
+   * Connects and takes work. Resolves when the daemon has welcomed this worker, however long that takes, or when the
+   * worker was stopped before; rejects when the daemon refuses it.
    */
   start(): Promise<void> {
     if (!this.#isStarted) {
