@@ -31,6 +31,8 @@ export interface DaemonOptions {
   /** Keep the data of an earlier daemon. */
   readonly directory?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** `HOST:PORT` of an earlier daemon, for clients that come back by themselves. A free port by default. */
+  readonly listen?: string;
 }
 
 export interface TestDaemon {
@@ -45,9 +47,9 @@ export interface TestDaemon {
 
 /** Starts a daemon; resolves once it listens. */
 export async function startDaemon(options: DaemonOptions = {}): Promise<TestDaemon> {
-  const directory = options.directory ?? freshDirectory();
+  const { directory = freshDirectory(), listen = "127.0.0.1:0" } = options;
   const process = start(
-    ["serve", "--listen", "127.0.0.1:0", "--data", join(directory, "data"), "--agents", "agents"],
+    ["serve", "--listen", listen, "--data", join(directory, "data"), "--agents", "agents"],
     { cwd: directory, ...(options.env === undefined ? {} : { env: options.env }) },
   );
   const [, authority = ""] = await process.until(/listening on http:\/\/(\S+)\n/);
