@@ -434,7 +434,8 @@ export class Shard {
     for (const { runId } of commit.runs) {
       const run = this.#runs.get(runId);
       if (run === undefined || run.sequence < this.#options.snapshotEvery) continue;
-      if (run.sequence - (this.#lastSnapshot.get(run) ?? 0) < this.#options.snapshotEvery) continue;
+      const since = run.sequence - (this.#lastSnapshot.get(run) ?? 0);
+      if (since < Math.max(this.#options.snapshotEvery, run.tasks.length)) continue;
       this.#lastSnapshot.set(run, run.sequence);
       this.#compact(run).catch((error: Error) => this.fail(error));
     }

@@ -112,7 +112,7 @@ export class StoreJournal implements Journal {
   async recover(onRun: (run: RecoveredRun) => void | Promise<void>): Promise<void> {
     assert(!this.#isRecovered, "the journal is recovered once");
     this.#isRecovered = true;
-    const recovery = new Recovery(this.#store, this.#reader, this.#log);
+    const recovery = new Recovery(this.#store, this.#log);
     try {
       await recovery.run(await this.#mark?.load(), (runId, run) => onRun(recoveredRun(runId, run)));
     } catch (error) {

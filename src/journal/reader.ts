@@ -6,11 +6,12 @@
 import { FaultError, fault, refuse } from "../base/fault.ts";
 import type { RunId } from "../base/ids.ts";
 import type { Event, RunEvents } from "../core/run/message.ts";
-import type { Entry, OrderedStore } from "../ports/store.ts";
+import type { Entry } from "../ports/store.ts";
 import { decode, decodeUnion } from "./decode.ts";
 import { EVENT } from "./event-table.ts";
 import { type OpenRecord, TRIMMED, type TrimmedRecord } from "./index-table.ts";
 import { blobKey, numberOf, runKey, snapshotKey, trimmedKey } from "./keys.ts";
+import type { ReadableStore } from "./read-ahead.ts";
 import {
   damaged,
   decoded,
@@ -76,9 +77,9 @@ export function isDamage(error: unknown): boolean {
 
 /** Reads histories from a store. */
 export class RunReader {
-  readonly #store: OrderedStore;
+  readonly #store: ReadableStore;
 
-  constructor(store: OrderedStore) {
+  constructor(store: ReadableStore) {
     this.#store = store;
   }
 

@@ -29,8 +29,12 @@ import {
   rangeOf,
   runIdAt,
   runIdOf,
+  runKey,
+  snapshotKey,
+  trimmedKey,
 } from "./keys.ts";
-import type { ExpectedEnd, LoadedRun, RunReader } from "./reader.ts";
+import { ReadAhead } from "./read-ahead.ts";
+import { type ExpectedEnd, type LoadedRun, RunReader } from "./reader.ts";
 import {
   checksumOf,
   damaged,
@@ -49,6 +53,8 @@ export const FORMAT_VERSION = 1;
 const PAGE_COMMITS = 256;
 const PAGE_OPEN_RUNS = 1_000;
 const RUNS_AT_ONCE = 250;
+/** Entries read ahead for a group of open runs; where finished ones lie in between, the rest is read one by one. */
+const ENTRIES_AHEAD = 1_500;
 
 /** What the commits since the verified point say. */
 interface Tail {
@@ -68,12 +74,10 @@ export type OnLoaded = (runId: RunId, run: LoadedRun) => void | Promise<void>;
 /** Verifies a journal, brings `log` to its head with a new epoch, and yields its open runs. */
 export class Recovery {
   readonly #store: OrderedStore;
-  readonly #reader: RunReader;
   readonly #log: CommitLog;
 
-  constructor(store: OrderedStore, reader: RunReader, log: CommitLog) {
+  constructor(store: OrderedStore, log: CommitLog) {
     this.#store = store;
-    this.#reader = reader;
     this.#log = log;
   }
 
@@ -206,16 +210,29 @@ export class Recovery {
     return [runId, end];
   }
 
+  /** A reader that has what lies between the first and the last of these runs, which are in order. */
+  async #readerOf(group: readonly (readonly [RunId, ExpectedEnd])[]): Promise<RunReader> {
+    const [first] = group[0] as (typeof group)[number];
+    const [last] = group.at(-1) as (typeof group)[number];
+    const ranges = [
+      { from: runKey(first, 0), to: runKey(last, Number.MAX_SAFE_INTEGER) },
+      { from: snapshotKey(first), to: keyAfter(snapshotKey(last)) },
+      { from: trimmedKey(first), to: keyAfter(trimmedKey(last)) },
+    ];
+    return new RunReader(await ReadAhead.of(this.#store, ranges, ENTRIES_AHEAD));
+  }
+
   async #loadAll(
     ends: readonly (readonly [RunId, ExpectedEnd])[],
     isNoted: boolean,
     onLoaded: OnLoaded,
   ): Promise<void> {
     for (let at = 0; at < ends.length; at += RUNS_AT_ONCE) {
-      const group = ends.slice(at, at + RUNS_AT_ONCE).map(async ([runId, end]) => {
-        return { runId, run: await this.#reader.load(runId, end, true) };
-      });
-      for (const { runId, run } of await Promise.all(group)) {
+      const group = ends.slice(at, at + RUNS_AT_ONCE);
+      const reader = await this.#readerOf(group);
+      const runs = group.map(([runId, end]) => reader.load(runId, end, true));
+      for (const [place, run] of (await Promise.all(runs)).entries()) {
+        const [runId] = group[place] as (typeof group)[number];
         this.#log.adopt(runId, run.position, isNoted);
         await onLoaded(runId, run);
       }
