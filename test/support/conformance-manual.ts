@@ -2,6 +2,8 @@
  * Prints docs/conformance.md from the cases themselves. A test compares the file with this output and `UPDATE_DOCS=1`
  * rewrites it.
  */
+
+import { ENGINE_CASES } from "../../src/conformance/engine-kit.ts";
 import { type Case, RULES } from "../../src/conformance/verdicts.ts";
 import { WORKER_CASES } from "../../src/conformance/worker-kit.ts";
 import { SLOTS_MIN } from "../../src/conformance/worker-stage.ts";
@@ -42,6 +44,15 @@ how work is lost or done twice.
 
 `;
 
+const ENGINE = `
+## A daemon under test
+
+The kit starts runs through \`RunService\`, for agents with names of its own, and serves them with workers that misbehave. It can be
+pointed at a daemon that does other work: it takes nothing that is not its own, and cancels what it leaves open. Grace, lease and
+silence last as long as the protocol says, so the whole takes about a minute.
+
+`;
+
 /** The whole page. */
 export function conformanceManual(): string {
   return [
@@ -50,6 +61,8 @@ export function conformanceManual(): string {
     table(WORKER_CASES.session),
     "\n### Cases for polling\n\n",
     table(WORKER_CASES.poll),
+    ENGINE,
+    table(ENGINE_CASES),
   ].join("");
 }
 

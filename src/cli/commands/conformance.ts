@@ -4,7 +4,8 @@
  */
 import type { CaseResult, KitListener } from "../../conformance/verdicts.ts";
 import type { RunningWorker, WorkerProgram } from "../../conformance/worker-program.ts";
-import { type CommandSpec, command, type OptionSpec } from "../command.ts";
+import { clientsOf, serverAddress } from "../client.ts";
+import { type CommandSpec, command, type OptionSpec, SERVER_OPTION } from "../command.ts";
 import { type Cli, EXIT, UsageError } from "../terminal.ts";
 
 interface KitOptions {
@@ -55,10 +56,30 @@ const workerCommand = command<KitOptions>({
   },
 });
 
+const engineCommand = command<KitOptions & { readonly server?: string }>({
+  name: "engine",
+  summary: "test a daemon against nasty workers",
+  details:
+    "Starts runs of its own on the daemon, for agents that nobody else serves, and plays workers that lie, die and repeat " +
+    "themselves. All cases are played at the same time; the longest takes about a minute.",
+  options: [SERVER_OPTION, ...KIT_OPTIONS, patienceOption("10000")],
+  examples: ["goclaw conformance engine --server http://127.0.0.1:7420"],
+  action: async (cli, _args, options) => {
+    const { ENGINE_CASES, testEngine } = await import("../../conformance/engine-kit.ts");
+    refuseUnknown(options, ENGINE_CASES);
+    const server = serverAddress(cli, options.server);
+    // Says that nobody answers before forty cases do.
+    await (await clientsOf(cli, options.server)).admin.getInfo({});
+    const only = options.only ?? [];
+    const settings = { server, clock: cli.clock, patienceMs: patienceMs(options), only };
+    return report(cli, "engine", options, (listener) => testEngine(settings, listener));
+  },
+});
+
 export const conformanceCommand: CommandSpec = {
   name: "conformance",
   summary: "test a worker or a daemon for the worker protocol",
-  commands: [workerCommand],
+  commands: [workerCommand, engineCommand],
 };
 
 function refuseUnknown({ only = [] }: KitOptions, cases: readonly { readonly name: string }[]) {
