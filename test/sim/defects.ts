@@ -75,7 +75,7 @@ const TABLE = {
   "forgotten run": {
     breaks: "recovery leaves out every fifth run",
     parts: { Journal: storage.ForgetfulJournal },
-    oracle: /open runs, the journal/,
+    oracle: /open runs, the journal|slots occupied/,
   },
   "forgotten name": {
     breaks: "registered definitions of former processes are not found",

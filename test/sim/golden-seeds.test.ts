@@ -15,6 +15,16 @@ const STORIES = {
    * took its key for one whose run retention had deleted, and started another run.
    */
   "ended-at-once": "one key started two runs",
+  /**
+   * Seed 1. An agent that was throttled wished to be called again in NaN milliseconds. The retry was due at no instant, and
+   * after a restart engine time itself was none: no timer fired any more and run ids began with zeros.
+   */
+  "no-number": "runs that never end",
+  /**
+   * Seed 5115. A client sent a request again and waited for the end of its run; between the look-up of its key and the
+   * look-up of its run retention deleted both, and the answer was that the run did not exist, instead of another run.
+   */
+  "deleted-meanwhile": "a submit that answers RUN_NOT_FOUND",
 } as const;
 
 test.for(Object.keys(STORIES))("the plan %s holds all promises", async (name) => {

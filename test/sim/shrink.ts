@@ -33,7 +33,7 @@ const HARMLESS: readonly ((faults: Faults) => Partial<Faults>)[] = [
 ];
 
 /** Simulations before it is content with what it has. */
-const SIMULATIONS_MAX = 600;
+const SIMULATIONS = 600;
 
 /** What a complaint is about, without the names and numbers that differ from run to run. */
 export function oracleOf(message: string): string {
@@ -47,11 +47,15 @@ export function oracleOf(message: string): string {
     .slice(0, 80);
 }
 
-/** Shrinks a plan that fails; undefined when it does not. */
-export async function shrink(plan: Plan, defect?: Defect): Promise<Shrunk | undefined> {
+/** Shrinks a plan that fails, in so many simulations at most; undefined when it does not fail. */
+export async function shrink(
+  plan: Plan,
+  defect?: Defect,
+  simulations = SIMULATIONS,
+): Promise<Shrunk | undefined> {
   const first = await new World(plan, defect).run();
   if (first.violation === undefined) return undefined;
-  const shrinker = new Shrinker(plan, first, defect);
+  const shrinker = new Shrinker({ plan, summary: first, simulations }, defect);
   await shrinker.run();
   return shrinker.best;
 }
@@ -59,12 +63,14 @@ export async function shrink(plan: Plan, defect?: Defect): Promise<Shrunk | unde
 class Shrinker {
   readonly #oracle: string;
   readonly #defect: Defect | undefined;
+  readonly #simulationsMax: number;
   #best: Omit<Shrunk, "simulations">;
   #simulations = 1;
 
-  constructor(plan: Plan, summary: Summary, defect: Defect | undefined) {
+  constructor({ plan, summary, simulations }: Shrunk, defect: Defect | undefined) {
     this.#best = { plan, summary };
     this.#defect = defect;
+    this.#simulationsMax = simulations;
     this.#oracle = oracleOf(summary.violation?.message ?? "");
   }
 
@@ -116,7 +122,7 @@ class Shrinker {
 
   /** Whether a plan still fails in the same way; it is the best one then. */
   async #fails(plan: Plan): Promise<boolean> {
-    if (this.#simulations >= SIMULATIONS_MAX) return false;
+    if (this.#simulations >= this.#simulationsMax) return false;
     this.#simulations++;
     const summary = await new World(plan, this.#defect).run();
     const fails = oracleOf(summary.violation?.message ?? "") === this.#oracle;
