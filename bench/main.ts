@@ -12,6 +12,8 @@ import { w5 } from "./w5.ts";
 import { w6 } from "./w6.ts";
 import { w7 } from "./w7.ts";
 import { w9 } from "./w9.ts";
+import { watchers } from "./watchers.ts";
+import { worker } from "./worker.ts";
 
 const WORKLOADS: Readonly<Record<string, () => Promise<void>>> = {
   w1,
@@ -22,6 +24,8 @@ const WORKLOADS: Readonly<Record<string, () => Promise<void>>> = {
   w6,
   w7,
   w9,
+  watchers,
+  worker,
   growth,
 };
 
