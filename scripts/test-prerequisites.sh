@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests run against and npm does not carry: a real nats-server, curl, and Debian's Python gRPC client
-# with its protoc plugin; and compiles hnswlib-node, which no install here does. Installs only what is missing. Where it
+# Installs what the tests run against and npm does not carry: a real nats-server, curl, jq, and Debian's gRPC for Python
+# and Ruby with their protoc plugins; and compiles hnswlib-node, which no install here does. Installs only what is missing. Where it
 # cannot, it says so and succeeds: the tests that need the missing piece then fail and name it, and all others still count.
 set -u
 
@@ -8,6 +8,7 @@ set -u
 google_protos=/usr/include/google/protobuf/struct.proto
 
 has_python_grpc() { /usr/bin/python3 -c 'import grpc, google.protobuf' >/dev/null 2>&1; }
+has_ruby_grpc() { /usr/bin/ruby -e 'require "grpc"' >/dev/null 2>&1; }
 
 graphs=node_modules/hnswlib-node
 if [ -d "$graphs" ] && [ ! -e "$graphs/build/Release/addon.node" ]; then
@@ -20,6 +21,7 @@ missing=
 needs() { missing="$missing $1"; }
 command -v curl >/dev/null 2>&1 || needs curl
 command -v git >/dev/null 2>&1 || needs git
+command -v jq >/dev/null 2>&1 || needs jq
 command -v nats-server >/dev/null 2>&1 || [ -x /usr/sbin/nats-server ] || needs nats-server
 command -v protoc >/dev/null 2>&1 || needs protobuf-compiler
 [ -e "$google_protos" ] || needs libprotobuf-dev
@@ -28,6 +30,7 @@ command -v grpc_python_plugin >/dev/null 2>&1 || needs protobuf-compiler-grpc
 command -v cc >/dev/null 2>&1 || needs gcc
 [ -e /usr/include/stdio.h ] || needs libc6-dev
 has_python_grpc || needs "python3-grpcio python3-protobuf"
+has_ruby_grpc || needs ruby-grpc
 [ -n "$missing" ] || exit 0
 
 give_up() {
