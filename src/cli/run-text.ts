@@ -69,6 +69,7 @@ export function taskText(task: TaskStatus, { now, paint }: Style): readonly stri
     ["waits for", task.waitingFor],
     ["attempt", task.attempt > 0 ? String(task.attempt) : ""],
     ["lane", task.lane],
+    ["worker", task.worker],
     ["after", task.deps.join(", ")],
     ["instances", task.instances > 0 ? String(task.instances) : ""],
     ["since", timeText(task.since, now)],
@@ -80,6 +81,13 @@ export function taskText(task: TaskStatus, { now, paint }: Style): readonly stri
     paint("strong", `${task.runId} ${task.taskId}`),
     ...factLines(facts, paint),
     ...section("output", payloadLines(task.output, task.outputData), paint),
+    ...task.lateResults.flatMap(({ lease, worker, time, output, outputData }) =>
+      section(
+        printable(`late output of lease ${lease}, worker ${worker}, ${timeText(time, now)}`),
+        payloadLines(output, outputData),
+        paint,
+      ),
+    ),
   ];
 }
 

@@ -1,9 +1,10 @@
 /**
  * `goclaw agents`: the agents a daemon has loaded or, with `--agents` or `--config`, those a daemon would load from
- * there. The second starts an engine in this process for a moment, so that what is listed is what really loads.
+ * there. The second starts an engine in this process for a moment, so that what is listed is what really loads. Workers
+ * that are connected to the daemon follow their agents.
  */
 import { toJsonString } from "@bufbuild/protobuf";
-import { AgentSchema } from "../../../gen/goclaw/v1/admin_service_pb.ts";
+import { AgentSchema, WorkerSchema } from "../../../gen/goclaw/v1/admin_service_pb.ts";
 import type { Clients } from "../client.ts";
 import { clientsOf } from "../client.ts";
 import { AGENTS_OPTION, CONFIG_OPTION, command, JSON_OPTION, SERVER_OPTION } from "../command.ts";
@@ -11,6 +12,7 @@ import { painter } from "../layout.ts";
 import { agentTable } from "../run-text.ts";
 import type { Cli, ConfigOptions } from "../terminal.ts";
 import { EXIT, UsageError } from "../terminal.ts";
+import { workerTable } from "../worker-text.ts";
 
 interface AgentsOptions extends ConfigOptions {
   readonly server?: string;
@@ -26,7 +28,7 @@ export const agentsCommand = command<AgentsOptions>({
     SERVER_OPTION,
     AGENTS_OPTION,
     { ...CONFIG_OPTION, doc: "configuration file to take agents from" },
-    { ...JSON_OPTION, doc: "print each agent as a line of protobuf JSON" },
+    { ...JSON_OPTION, doc: "print each agent, then each worker, as a line of protobuf JSON" },
   ],
   action: async (cli, _args, options) => {
     const local = options.agents !== undefined || options.config !== undefined;
@@ -44,10 +46,14 @@ export const agentsCommand = command<AgentsOptions>({
 });
 
 async function print(cli: Cli, { admin }: Clients, { json }: AgentsOptions): Promise<number> {
-  const { agents } = await admin.listAgents({});
+  const { agents, workers } = await admin.listAgents({});
+  const paint = painter(cli.terminal.colour);
   const lines = json
-    ? agents.map((agent) => toJsonString(AgentSchema, agent))
-    : agentTable(agents, painter(cli.terminal.colour));
+    ? [
+        ...agents.map((agent) => toJsonString(AgentSchema, agent)),
+        ...workers.map((worker) => toJsonString(WorkerSchema, worker)),
+      ]
+    : [...agentTable(agents, paint), ...workerTable(workers, { now: cli.clock.now(), paint })];
   cli.terminal.out(lines.map((line) => `${line}\n`).join(""));
   return EXIT.ok;
 }

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
-import { AdminService, LaneKind } from "../../../gen/goclaw/v1/admin_service_pb.ts";
+import { AdminService, LaneKind, WorkerState } from "../../../gen/goclaw/v1/admin_service_pb.ts";
 import { CollectMode, GoClawEngine } from "../../../gen/goclaw/v1/engine_pb.ts";
 import {
   Reason,
@@ -771,7 +771,22 @@ describe("reading", () => {
   test("agents of the daemon, or of a directory", async () => {
     const cli = cliWith({
       admin: {
-        listAgents: () => ({ agents: [{ name: "A", transport: "plugin", expectedMs: 1_500 }] }),
+        listAgents: () => ({
+          agents: [{ name: "A", transport: "plugin", expectedMs: 1_500 }],
+          workers: [
+            {
+              instanceId: "w-1",
+              name: "ranker",
+              state: WorkerState.SILENT,
+              surface: "session",
+              agents: ["a", "b", "c", "d"].map((name) => ({ name, version: "1.0.0" })),
+              capacity: { default: 8, gpu: 1 },
+              taken: { default: 3 },
+              labels: { zone: "b" },
+              inFlight: 3,
+            },
+          ],
+        }),
       },
     });
     expect(await cli.run("agents")).toBe(0);
@@ -779,6 +794,9 @@ describe("reading", () => {
     expect(cli.servers).toEqual(["http://127.0.0.1:7420", "http://embedded"]);
     expect(cli.stops).toBe(1);
     expect(cli.stdout).toContain("A               plugin");
+    expect(cli.stdout).toMatch(
+      /w-1 +ranker +silent +session +3 +default 3\/8, gpu 0\/1 .*zone=b +a@1\.0\.0, b@1\.0\.0, c@1\.0\.0 and 1 more/i,
+    );
     expect(await cli.run("agents", "--agents", "dir", "--server", "x")).toBe(2);
   });
 
