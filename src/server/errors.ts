@@ -106,7 +106,8 @@ export function createErrorFunnel(deps: {
   return (error, method) => {
     if (error instanceof FaultError) return faultToConnect(error.fault);
     if (error instanceof ConnectError) return error;
-    if (isAbort(error)) return new ConnectError("the call was cancelled", Code.Canceled);
+    if (isAbort(error) || isDisconnection(error))
+      return new ConnectError("the call was cancelled", Code.Canceled);
     const incident = deps.host.randomHex(8);
     deps.log.error({ incident, method, error: describe(error) }, "unexpected error in an RPC");
     return internal(incident);
@@ -125,6 +126,20 @@ function internal(incident: string): ConnectError {
 
 function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError";
+}
+
+/** What Node.js says to whoever writes to a stream that the client has given up in the middle of it. */
+const DISCONNECTED: ReadonlySet<unknown> = new Set([
+  "ECANCELED",
+  "ECONNRESET",
+  "EPIPE",
+  "ERR_HTTP2_INVALID_STREAM",
+  "ERR_STREAM_DESTROYED",
+  "ERR_STREAM_PREMATURE_CLOSE",
+]);
+
+function isDisconnection(error: unknown): boolean {
+  return error instanceof Error && "code" in error && DISCONNECTED.has(error.code);
 }
 
 function describe(error: unknown): string {

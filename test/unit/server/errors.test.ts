@@ -78,6 +78,19 @@ describe("the funnel", () => {
     expect(log.lines).toEqual([]);
   });
 
+  it.each(["ECANCELED", "ERR_HTTP2_INVALID_STREAM", "EPIPE"])(
+    "takes a client that left in the middle of a message (%s) for a cancelled call",
+    (code) => {
+      const { funnel, log } = setUp();
+      const broken = Object.assign(new Error(`write ${code}`), { code });
+      expect(funnel(broken, "m").code).toBe(Code.Canceled);
+      expect(log.lines).toEqual([]);
+      expect(funnel(Object.assign(new Error("no"), { code: "ENOENT" }), "m").code).toBe(
+        Code.Internal,
+      );
+    },
+  );
+
   it("keeps the details of a defect in the log, under the id it tells the client", () => {
     const { funnel, log } = setUp();
     const error = funnel(new TypeError("secret of the code"), "goclaw.v1.RunService/GetRun");
