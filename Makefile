@@ -64,7 +64,8 @@ profile: setup ## where the engine process spends its time under a workload (ONL
 
 .PHONY: bench-memory
 bench-memory: setup ## measure how well and how fast memory finds (DATA=FOLDER with entries.jsonl and questions.jsonl)
-	@node bench/memory.ts $(if $(DATA),--data $(DATA)) $(if $(ONLY),--only $(ONLY)) $(ARGS)
+	@node bench/memory.ts $(if $(DATA),--data $(DATA)) $(if $(ONLY),--only $(ONLY))
+	@node bench/memory-hub.ts $(if $(DATA),--data $(DATA)) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 .PHONY: test
 test: prerequisites ## run every test: unit, property, conformance, golden, simulation, end-to-end

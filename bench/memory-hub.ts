@@ -3,7 +3,7 @@
  * docs/memory.md: durable writes, many sessions, forgetting, a million entries, isolation, and the checks of FSRS-6 when
  * `--data FOLDER` has them (`fsrs-vectors.json`, not part of this repository). `--entries N` shrinks the large ones.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -250,10 +250,10 @@ async function isolation(): Promise<void> {
 }
 
 async function fsrs(): Promise<void> {
-  if (values.data === undefined) return;
-  const checks = fsrsChecks(
-    JSON.parse(readFileSync(join(values.data, "fsrs-vectors.json"), "utf8")),
-  );
+  const folder = values.data ?? join(import.meta.dirname, "../../shared/data");
+  const file = join(folder, "fsrs-vectors.json");
+  if (!existsSync(file)) return console.error(`no ${file}: FSRS is not checked`);
+  const checks = fsrsChecks(JSON.parse(readFileSync(file, "utf8")));
   const failed = checks.filter(({ ok }) => !ok);
   line("fsrs", { checks: checks.length, failed: failed.length });
   for (const { name } of failed) console.error(`failed: ${name}`);
@@ -261,5 +261,5 @@ async function fsrs(): Promise<void> {
 
 const BENCHES = { memorize, sessions, forgetting, million, isolation, fsrs } as const;
 for (const [name, run] of Object.entries(BENCHES))
-  if (values.only === undefined || values.only === name) await run();
+  if (values.only === undefined || values.only.split(",").includes(name)) await run();
 host.close();

@@ -93,11 +93,11 @@ export class EntryStore {
 
   /** An entry, active or dormant. */
   async get(sessionId: string, id: MemoryId): Promise<StoredEntry | undefined> {
-    const kinds: readonly EntryKind[] = ["active", "dormant"];
-    const keys = kinds.map((kind) => entryKey(kind, sessionId, id));
-    const [active, dormant] = await Promise.all(keys.map((key) => this.#store.get(key)));
-    if (active !== undefined) return readEntry(keys[0] as Uint8Array, active, sessionId, id);
-    if (dormant !== undefined) return readEntry(keys[1] as Uint8Array, dormant, sessionId, id);
+    for (const kind of ["active", "dormant"] as const) {
+      const key = entryKey(kind, sessionId, id);
+      const record = await this.#store.get(key);
+      if (record !== undefined) return readEntry(key, record, sessionId, id);
+    }
     return undefined;
   }
 

@@ -15,6 +15,7 @@ import { SystemHost } from "../../src/adapters/system-host.ts";
 import { prng } from "../../src/base/hash.ts";
 import { searchText } from "../../src/core/memory/entry.ts";
 import { SessionIndex } from "../../src/core/memory/session-index.ts";
+import { StrengthModel } from "../../src/core/memory/strength.ts";
 import { MemoryHub } from "../../src/memory/hub.ts";
 import { MemoryLogger } from "../support/memory-logger.ts";
 import { HUB_OPTIONS } from "../support/memory-rig.ts";
@@ -25,9 +26,16 @@ const WRITER = join(import.meta.dirname, "../support/memory-writer.ts");
 const QUERIES = 100;
 
 const directory = mkdtempSync(join(tmpdir(), "goclaw-memory-kill-"));
-const host = new SystemHost();
+/** Time stands still while answers are compared: strength is part of the score. */
+class StillHost extends SystemHost {
+  readonly #now = super.now();
+
+  override now(): number {
+    return this.#now;
+  }
+}
+const model = new StrengthModel();
 afterAll(() => {
-  host.close();
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -103,6 +111,7 @@ async function live(seed: number, lines: number, ledger: Ledger): Promise<void> 
 }
 
 async function check(ledger: Ledger, random: () => number): Promise<void> {
+  const host = new StillHost();
   const hub = await MemoryHub.open(HUB_OPTIONS, {
     store: await RocksStore.open(directory),
     host,
@@ -113,9 +122,11 @@ async function check(ledger: Ledger, random: () => number): Promise<void> {
   for await (const sessionId of hub.sessions()) {
     const rebuilt = new SessionIndex({ hashDimension: 64 });
     const texts: string[] = [];
+    const strengths = new Map<string, number>();
     for await (const { entry } of hub.export(sessionId)) {
       found.set(entry.id, { sessionId, text: searchText(entry) });
       texts.push(searchText(entry));
+      strengths.set(entry.id, model.strength(entry.review, host.now()));
       rebuilt.add({ ...entry, at: entry.createdAt, text: searchText(entry) });
     }
     for (let n = 0; n < QUERIES; n++) {
@@ -128,7 +139,7 @@ async function check(ledger: Ledger, random: () => number): Promise<void> {
         text,
         limit: 10,
         embedderKind: "lexical",
-        strengthOf: () => 1,
+        strengthOf: (id) => strengths.get(id) ?? 0,
       });
       expect(results.map(({ hit }) => hit.id)).toEqual(expected.map(({ id }) => id));
     }
@@ -138,6 +149,7 @@ async function check(ledger: Ledger, random: () => number): Promise<void> {
   const stats = await hub.stats();
   expect(stats.active + stats.dormant).toBe(found.size);
   await hub.close();
+  host.close();
 }
 
 test(`${KILLS} × kill -9 while remembering and forgetting`, {
