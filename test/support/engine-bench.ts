@@ -17,6 +17,7 @@ import { StoreJournal } from "../../src/journal/journal.ts";
 import { LaneManager } from "../../src/lanes/lane-manager.ts";
 import type { AgentContext } from "../../src/ports/agent-context.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
+import { WorkerPool } from "../../src/runtime/worker-pool.ts";
 import { MemoryLogger } from "./memory-logger.ts";
 import { NullMetrics } from "./metrics.ts";
 import { definitionOf } from "./run-harness.ts";
@@ -46,6 +47,8 @@ export class EngineBench {
   readonly lanes: LaneManager;
   readonly journal: StoreJournal;
   readonly engine: Engine;
+  /** Set with the option `workers`. */
+  readonly workers: WorkerPool | undefined;
   readonly calls: Call[] = [];
   readonly #agents: readonly string[];
   readonly #lanesConfig: LanesConfig;
@@ -59,6 +62,8 @@ export class EngineBench {
       lanes?: LanesConfig;
       shard?: Partial<ShardOptions>;
       limits?: Partial<EngineLimits>;
+      /** Whether workers can connect. */
+      workers?: boolean;
     } = {},
   ) {
     const { log, metrics } = this;
@@ -76,12 +81,19 @@ export class EngineBench {
     const functions = new FunctionTransport({}, { host });
     for (const name of this.#agents)
       functions.register({ name, run: (input, ctx) => this.#call(name, input, ctx) });
+    this.workers = options.workers ? new WorkerPool({}, { host, log }) : undefined;
     const { payloadBytes, timerMs } = { ...ENGINE_LIMITS, ...this.#limits };
     const runtime = new Runtime(
       { payloadBytes, timerMs },
-      { host, transports: [functions, builtinAgents({ httpAllow: [] }, { host })], log, metrics },
+      {
+        host,
+        transports: [functions, builtinAgents({ httpAllow: [] }, { host })],
+        ...(this.workers === undefined ? {} : { workers: this.workers }),
+        log,
+        metrics,
+      },
     );
-    this.lanes = new LaneManager(this.#lanesConfig);
+    this.lanes = new LaneManager(this.#lanesConfig, runtime);
     this.engine = new Engine(
       { limits: this.#limits, ...options.shard },
       {
@@ -118,6 +130,7 @@ export class EngineBench {
       agents: this.#agents,
       lanes: this.#lanesConfig,
       limits,
+      workers: this.workers !== undefined,
     });
     return next.start();
   }
