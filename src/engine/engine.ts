@@ -46,6 +46,7 @@ import { ENGINE_LIMITS, type EngineLimits, LimitGuard } from "./limits.ts";
 import { Reader } from "./reader.ts";
 import { recoverRuns } from "./recovery.ts";
 import { RunControl } from "./run-control.ts";
+import { traced } from "./run-request.ts";
 import { Shard, type ShardListener } from "./shard.ts";
 import type { ShardOptions } from "./shard-options.ts";
 import { countEvent } from "./tally.ts";
@@ -257,10 +258,7 @@ export class Engine implements EngineApi, ShardListener {
     const { host } = this.#deps;
     const found = this.#planFor(request);
     const plan = found instanceof Promise ? await found : found;
-    const runRequest = {
-      ...request.request,
-      traceId: request.request.traceId ?? host.randomHex(16),
-    };
+    const runRequest = traced(request.request, () => host.randomHex(16));
     const idempotency = this.#idempotencyOf(request, plan);
     if (idempotency !== undefined) {
       await this.#keys.load(runRequest.namespace, idempotency.key);

@@ -2,8 +2,7 @@
  * A copy of a run's state for readers. The writer loop goes on changing the original as soon as a commit is formed, so
  * a reader gets what was true at one commit and stays true. Everything immutable (plan, payloads, messages) is shared.
  */
-import { newAgenda } from "../core/run/birth.ts";
-import type { RunState, TaskState } from "../core/run/state.ts";
+import { IDLE_AGENDA, type RunState, type TaskState } from "../core/run/state.ts";
 
 /** Copies a run with its tasks, groups and mailboxes; the agenda is not part of a reader's view. */
 export function copyRun(run: RunState): RunState {
@@ -11,7 +10,7 @@ export function copyRun(run: RunState): RunState {
     ...run,
     tasks: [],
     ending: run.ending,
-    agenda: newAgenda(),
+    agenda: IDLE_AGENDA,
   };
   for (const task of run.tasks) copy.tasks.push(copyTask(task, copy));
   return copy;

@@ -15,7 +15,7 @@ import { newRun } from "../core/run/birth.ts";
 import { decide, isFault } from "../core/run/decide.ts";
 import { evolve } from "../core/run/evolve.ts";
 import type { Command, Effect, Event, RunEvents } from "../core/run/message.ts";
-import { findTask, type RunState, type TaskState } from "../core/run/state.ts";
+import { agendaOf, findTask, type RunState, type TaskState } from "../core/run/state.ts";
 import { isTerminalRun, isTerminalTask } from "../core/run/status.ts";
 import type { LaneManager } from "../lanes/lane-manager.ts";
 import type { Host } from "../ports/host.ts";
@@ -106,7 +106,7 @@ export class Shard {
     const { lanes } = this.#deps;
     this.#runs.set(run.id, run);
     this.#openTasks += run.open;
-    this.#lastSnapshot.set(run, run.sequence);
+    if (run.sequence >= this.#options.snapshotEvery) this.#lastSnapshot.set(run, run.sequence);
     if (lanes.runAccepted(run) && run.status === "PENDING") this.#turns.push(run);
     const ready = new Set(run.agenda.ready);
     for (const task of run.tasks) {
@@ -115,7 +115,7 @@ export class Shard {
       // Whoever was blocked stood outside a lane that is gone, and is on no agenda if a snapshot was taken since.
       else if (task.status === "PENDING" && task.readyAt > 0) ready.add(task.index);
     }
-    run.agenda.ready.splice(0, run.agenda.ready.length, ...ready);
+    if (ready.size > 0) agendaOf(run).ready.splice(0, Number.POSITIVE_INFINITY, ...ready);
   }
 
   /** Stops (false) or allows (true) new attempts; everything else goes on. */
@@ -418,7 +418,7 @@ export class Shard {
         this.#deps.metrics.laneWait(task.lane, waitedMs / 1000);
       }
       for (const task of moves.offer) {
-        task.run.agenda.ready.push(task.index);
+        agendaOf(task.run).ready.push(task.index);
         this.#advance(batch, task.run);
       }
       if (moves.drop.length + moves.start.length + moves.offer.length === 0) return;

@@ -11,6 +11,9 @@ import { type ByteReader, DELIMITED, fromUtf8, WireError } from "./wire.ts";
 
 type Bag = { [name: string]: unknown };
 
+/** What every empty map is, because almost all are. */
+const NO_ENTRIES: Bag = Object.freeze({});
+
 /** Reads up to the reader's end. Throws {@link WireError} when the bytes do not fit the table. */
 export function decode<T>(reader: ByteReader, table: Message<T>): T {
   const bag: Bag = {};
@@ -79,7 +82,7 @@ function zeroOf(kind: Kind): unknown {
     case "messages":
       return [];
     case "map":
-      return {};
+      return NO_ENTRIES;
     case "bytes":
       return new Uint8Array(0);
     case "word":
@@ -139,7 +142,7 @@ function decodeField(reader: ByteReader, spec: NamedField, bag: Bag): void {
     case "fixed32s":
       return decodePacked(reader, spec, listOf(bag, spec.name));
     case "map":
-      bag[spec.name] ??= {};
+      if (bag[spec.name] === NO_ENTRIES) bag[spec.name] = {};
       return decodeEntry(reader, bag[spec.name] as { [key: string]: string });
     default:
       return unreachable(spec.kind);

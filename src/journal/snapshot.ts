@@ -6,7 +6,7 @@
 
 import type { RunId } from "../base/ids.ts";
 import { newRun, newTask } from "../core/run/birth.ts";
-import type { Agenda, RunState, TaskState } from "../core/run/state.ts";
+import { agendaOf, type RunState, type TaskState } from "../core/run/state.ts";
 import type { StoredSnapshot } from "../ports/journal.ts";
 import { decode } from "./decode.ts";
 import { encode } from "./encode.ts";
@@ -102,7 +102,7 @@ function restoreTask(run: RunState, key: Uint8Array, index: number, record: Task
   const { nodeIndex: _, mailbox, ...plain } = record;
   let task = run.tasks[index];
   if (task === undefined) {
-    task = newTask(run, node, record.id, record.item, record.since);
+    task = newTask(run, node, index, { id: record.id, item: record.item, at: record.since });
     run.tasks.push(task);
   } else if (task.id !== record.id) damaged(key, `task ${record.id} is in the place of ${task.id}`);
   Object.assign(task, plain);
@@ -110,7 +110,7 @@ function restoreTask(run: RunState, key: Uint8Array, index: number, record: Task
 }
 
 function restoreAgenda(run: RunState, record: StateRecord["agenda"]): void {
-  const agenda: { -readonly [K in keyof Agenda]: Agenda[K] } = run.agenda;
+  const agenda = agendaOf(run);
   agenda.ready.push(...record.ready);
   agenda.joinable.push(...record.joinable);
   agenda.expiring.push(...record.expiring);

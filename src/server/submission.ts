@@ -156,6 +156,14 @@ function merged(spec: WorkflowSpec, over: RunSubmission): RunFields {
   };
 }
 
+/** Shared by all runs that have none. */
+const NO_LABELS: RunFields["labels"] = Object.freeze({});
+
+function hasLabels(labels: RunFields["labels"]): boolean {
+  for (const _ in labels) return true;
+  return false;
+}
+
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 function startRun(
@@ -168,7 +176,7 @@ function startRun(
       input: readPayload("input", fields.input, fields.inputData),
       namespace: fields.namespace || DEFAULTS.namespace,
       priority: fields.priority,
-      labels: fields.labels,
+      labels: hasLabels(fields.labels) ? fields.labels : NO_LABELS,
     },
     {
       sessionId: fields.sessionId || undefined,

@@ -12,7 +12,13 @@ import { inputOf, isUnsuccessful, runOutput, scopeOf, taskOf } from "./binding.t
 import { completeCollects, expireSignals } from "./decide-signal.ts";
 import { historyExcess, type RunLimits } from "./limits.ts";
 import type { Event } from "./message.ts";
-import { letsTasksFinish, type RunState, STOP_GRACE_MS, type TaskState } from "./state.ts";
+import {
+  IDLE_AGENDA,
+  letsTasksFinish,
+  type RunState,
+  STOP_GRACE_MS,
+  type TaskState,
+} from "./state.ts";
 import { isTerminalRun, isTerminalTask, type Reason } from "./status.ts";
 
 /** What `advance` needs from its caller. */
@@ -30,10 +36,10 @@ export interface AdvanceContext {
 
 /** Draws every consequence of the run's present state. */
 export function advance(run: RunState, context: AdvanceContext): void {
-  const { agenda } = run;
   if (run.status === "PENDING" && run.ending === undefined) return;
   if (run.ending === undefined || letsTasksFinish(run)) endBeyondLimit(run, context);
   for (;;) {
+    const { agenda } = run;
     if (agenda.fatal !== undefined) endAfterFailure(run, agenda.fatal, context);
     if (agenda.closing) closeRest(run, context);
     else if (agenda.ready.length > 0) advanceReady(run, context);
@@ -42,6 +48,7 @@ export function advance(run: RunState, context: AdvanceContext): void {
     else break;
   }
   for (const event of completeCollects(run, context.at)) context.emit(run, event);
+  if (run.agenda.collecting.length === 0) run.agenda = IDLE_AGENDA;
   if (run.open === 0 && run.leases === 0 && !isTerminalRun(run.status))
     context.emit(run, lastEvent(run, context.at));
 }

@@ -6,7 +6,7 @@ import { instanceId, type RunId } from "../../base/ids.ts";
 import type { Payload } from "../../base/payload.ts";
 import type { Plan, PlanNode } from "../dag/plan.ts";
 import type { Deed, Event } from "./message.ts";
-import type { Agenda, RunState, TaskState } from "./state.ts";
+import { IDLE_AGENDA, type RunState, type TaskState } from "./state.ts";
 import { weigh } from "./weight.ts";
 
 /** Shared by all tasks that have none. */
@@ -30,40 +30,32 @@ export function newRun(
     latestAt: event.at,
     startedAt: 0,
     endedAt: 0,
-    tasks: [],
+    tasks: new Array<TaskState>(plan.nodes.length),
     open: plan.nodes.length,
     leases: 0,
     ending: undefined,
-    agenda: newAgenda(),
+    agenda: IDLE_AGENDA,
   };
-  for (const node of plan.nodes)
-    run.tasks.push(newTask(run, node, node.task.id, undefined, event.at));
+  for (const [index, node] of plan.nodes.entries()) {
+    run.tasks[index] = newTask(run, node, index, { id: node.task.id, at: event.at });
+  }
   return run;
 }
 
-/** Nothing follows yet. */
-export function newAgenda(): Agenda {
-  return {
-    ready: [],
-    joinable: [],
-    expiring: [],
-    collecting: [],
-    fatal: undefined,
-    closing: false,
-  };
-}
-
-/** A task in its first state. `item` makes it an instance of its node's `for_each`. */
+/** A task in its first state, for its place in the run. `item` makes it an instance of its node's `for_each`. */
 export function newTask(
   run: RunState,
   node: PlanNode,
-  id: string,
-  item: Payload | undefined,
-  at: number,
+  index: number,
+  {
+    id,
+    item,
+    at,
+  }: { readonly id: string; readonly item?: Payload | undefined; readonly at: number },
 ): TaskState {
   return {
     id,
-    index: run.tasks.length,
+    index,
     node,
     run,
     status: "PENDING",
@@ -104,7 +96,8 @@ export function addInstances(
 ): void {
   parent.group = { first: run.tasks.length, count: items.length, open: items.length };
   items.forEach((item, position) => {
-    run.tasks.push(newTask(run, parent.node, instanceId(parent.id, position), item, at));
+    const id = instanceId(parent.id, position);
+    run.tasks.push(newTask(run, parent.node, run.tasks.length, { id, item, at }));
   });
   run.open += items.length;
 }

@@ -8,7 +8,7 @@ import type { Instant } from "../../base/time.ts";
 import { isUnsuccessful } from "./binding.ts";
 import { addInstances, NO_DEEDS } from "./birth.ts";
 import type { Deed, Event } from "./message.ts";
-import { findTask, type MailboxEntry, type RunState, type TaskState } from "./state.ts";
+import { agendaOf, findTask, type MailboxEntry, type RunState, type TaskState } from "./state.ts";
 import { isTerminalTask, type RunStatus } from "./status.ts";
 import { MOVE_OF_EVENT, nextStatus } from "./task-machine.ts";
 import { weigh } from "./weight.ts";
@@ -36,7 +36,7 @@ export function evolve(run: RunState, event: Event): void {
         task: event.task,
         graceMs: event.graceMs,
       };
-      run.agenda.closing = true;
+      agendaOf(run).closing = true;
       return;
     case "run_completed":
       return endRun(run, "COMPLETED", event.at);
@@ -130,7 +130,8 @@ function evolveTask(
       return;
     case "lease_ended":
       returnLease(run, task, undefined);
-      if (task.status === "RETRYING" && task.dueAt <= event.at) run.agenda.ready.push(task.index);
+      if (task.status === "RETRYING" && task.dueAt <= event.at)
+        agendaOf(run).ready.push(task.index);
       return;
     case "signal_accepted":
       return acceptSignal(run, task, event);
@@ -175,12 +176,12 @@ function openGroup(run: RunState, parent: TaskState, at: Instant): void {
   for (let index = first; index < first + count; index++) {
     becomeReady(run, run.tasks[index] as TaskState, at);
   }
-  if (count === 0) run.agenda.joinable.push(parent.index);
+  if (count === 0) agendaOf(run).joinable.push(parent.index);
 }
 
 function becomeReady(run: RunState, task: TaskState, at: Instant): void {
   if (task.readyAt === 0) task.readyAt = at;
-  run.agenda.ready.push(task.index);
+  agendaOf(run).ready.push(task.index);
 }
 
 /** Gives the slot back, unless an attempt is still out and told to stop. */
@@ -196,9 +197,8 @@ function close(run: RunState, task: TaskState, at: Instant): void {
   task.stopping = undefined;
   task.checkpoint = undefined;
   task.deeds = NO_DEEDS;
-  if (task.mailbox?.some(isUnadmitted)) run.agenda.expiring.push(task.index);
-  const { agenda } = run;
-  if (isUnsuccessful(task) && task.node.task.onError.kind === "fail") agenda.fatal ??= task;
+  if (task.mailbox?.some(isUnadmitted)) agendaOf(run).expiring.push(task.index);
+  if (isUnsuccessful(task) && task.node.task.onError.kind === "fail") agendaOf(run).fatal ??= task;
   if (task.item !== undefined) return closeInstance(run, task);
   const { guards, fallback } = task.node;
   if (fallback !== undefined && isUnsuccessful(task) && isOpen(run, fallback)) {
@@ -221,7 +221,7 @@ function closeInstance(run: RunState, task: TaskState): void {
   const parent = run.tasks[task.node.index] as TaskState;
   const group = present(parent.group, "the group of an instance");
   group.open--;
-  if (group.open === 0) run.agenda.joinable.push(parent.index);
+  if (group.open === 0) agendaOf(run).joinable.push(parent.index);
 }
 
 function resolveOne(run: RunState, index: number, at: Instant): void {
@@ -251,7 +251,7 @@ function acceptSignal(
     collected: undefined,
   });
   if (event.content.kind === "collect") {
-    run.agenda.collecting.push({ task: task.index, signal: event.signal });
+    agendaOf(run).collecting.push({ task: task.index, signal: event.signal });
   }
   // A running attempt keeps its input until it has ended; see `task_retrying`.
   const isWaiting = task.status !== "RUNNING";

@@ -123,8 +123,8 @@ export interface RunState {
   /** Leases out. */
   leases: number;
   ending: RunEnding | undefined;
-  /** What `advance` has to look at next; derived by `evolve`, drained by `advance`, never journaled. */
-  readonly agenda: Agenda;
+  /** What `advance` has to look at next; derived by `evolve`, drained by `advance`. Written through {@link agendaOf}. */
+  agenda: Agenda;
 }
 
 /** Consequences that follow from the state alone and are not drawn yet. */
@@ -141,6 +141,31 @@ export interface Agenda {
   fatal: TaskState | undefined;
   /** Set by an ending whose other tasks are not closed yet. */
   closing: boolean;
+}
+
+/** The agenda of every run with nothing on it: a million of them may wait, and almost all have none. */
+export const IDLE_AGENDA: Agenda = Object.freeze({
+  ready: Object.freeze([]) as unknown as number[],
+  joinable: Object.freeze([]) as unknown as number[],
+  expiring: Object.freeze([]) as unknown as number[],
+  collecting: Object.freeze([]) as unknown as Agenda["collecting"],
+  fatal: undefined,
+  closing: false,
+});
+
+/** The run's own agenda, to write on. */
+export function agendaOf(run: RunState): Agenda {
+  if (run.agenda === IDLE_AGENDA) {
+    run.agenda = {
+      ready: [],
+      joinable: [],
+      expiring: [],
+      collecting: [],
+      fatal: undefined,
+      closing: false,
+    };
+  }
+  return run.agenda;
 }
 
 /** Longest a stopped agent may take to answer when nobody said otherwise. */
