@@ -24,6 +24,8 @@ export interface EmbeddingOutboxDeps {
 export class EmbeddingOutbox {
   readonly #deps: EmbeddingOutboxDeps;
   readonly #retrying: Retrying;
+  /** Sessions whose entries were queued again in this life: once is enough, the queue forgets nothing. */
+  readonly #queuedAgain = new Set<string>();
   #sequence = 0;
 
   constructor(deps: EmbeddingOutboxDeps) {
@@ -62,8 +64,11 @@ export class EmbeddingOutbox {
     return this.#retrying.stop();
   }
 
-  /** Entries whose vector another embedder made, or nobody. Queued twice does no harm. */
+  /** Entries of one session whose vector another embedder made, or nobody. Queued twice does no harm. */
   async #queueAgain(entries: readonly StoredEntry[]): Promise<void> {
+    const sessionId = entries[0]?.entry.sessionId ?? "";
+    if (this.#queuedAgain.has(sessionId)) return;
+    this.#queuedAgain.add(sessionId);
     const changes = new ChangeSet();
     for (const { entry, hash } of entries)
       changes.wish(this.next(), { sessionId: entry.sessionId, id: entry.id, hash });
@@ -71,6 +76,7 @@ export class EmbeddingOutbox {
       await this.#deps.book.store.write(changes.finish(new Map()).writes);
       this.notify();
     } catch (error) {
+      this.#queuedAgain.delete(sessionId);
       this.#deps.log.warn({ error }, "entries without a vector could not be queued");
     }
   }

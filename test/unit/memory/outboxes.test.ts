@@ -127,6 +127,19 @@ describe("the embedding outbox", () => {
     expect(await rig.find(A, "ship")).toEqual(["a boat in the bay"]);
   });
 
+  test("a session that is loaded again and again while the embedder is down is queued once", async () => {
+    const embedder = new Topics();
+    embedder.isDown = true;
+    const rig = await MemoryRig.open({ vectors: { kind: "embedder", embedder }, cacheBytes: 1 });
+    await rig.add(A, "a boat in the bay");
+    for (let n = 0; n < 10; n++) {
+      await rig.find(session("b"), "boat");
+      await rig.find(A, "boat");
+    }
+    await rig.hub.settled();
+    expect((await rig.hub.stats()).embeddingBacklog).toBeLessThanOrEqual(2);
+  });
+
   test("vectors given by the caller need no embedder", async () => {
     const rig = await MemoryRig.open({
       vectors: { kind: "caller", dimension: 2, means: "semantic" },
