@@ -4,9 +4,9 @@
  * answer, cancel and delete; when space has returned, a later start writes it again. It never fails a start: whoever
  * has no reserve is only worse off on a full disk.
  */
-import { randomBytes } from "node:crypto";
 import { type FileHandle, open, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
+import { prng } from "../base/hash.ts";
 
 const RESERVE_FILE = "RESERVE";
 
@@ -78,8 +78,9 @@ export class ReserveFile {
   }
 
   async #write(file: FileHandle): Promise<void> {
-    const chunk = randomBytes(Math.min(CHUNK_BYTES, this.#bytes));
-    for (let left = this.#bytes; left > 0 && !this.#isClosed; left -= chunk.length) {
+    const noise = prng(this.#bytes);
+    const chunk = new Uint8Array(CHUNK_BYTES).map(() => noise() * 256);
+    for (let left = this.#bytes; left > 0 && !this.#isClosed; left -= CHUNK_BYTES) {
       await file.writeFile(chunk.subarray(0, left));
     }
   }
