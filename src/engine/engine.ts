@@ -157,6 +157,7 @@ export class Engine implements EngineApi, ShardListener {
     });
     this.#lateResults = new LateResults({ ...deps, shard: this.#shard, finished: this.#finished });
     metrics.gauge("goclaw_runs_open", () => [{ labels: {}, value: this.#shard.runs.size }]);
+    metrics.gauge("goclaw_workers", () => [{ labels: {}, value: runtime.workersConnected }]);
     metrics.gauge("goclaw_tasks_pending", () => [{ labels: {}, value: this.#shard.openTasks }]);
     metrics.gauge("goclaw_mailbox_depth", () => [{ labels: {}, value: this.#shard.mailboxDepth }]);
     metrics.gauge("goclaw_slots_diverged", () => [

@@ -105,6 +105,7 @@ export class Runtime implements Placement {
       onChange: () => this.#refresh(),
       onRoom,
       localSource: (agent) => this.#localOf(agent)?.info.source,
+      localNames: () => this.#registry.names(),
     });
     for (const transport of this.#deps.transports) {
       await transport.open(this.#gate(transport), () => this.#refresh());
@@ -144,6 +145,12 @@ export class Runtime implements Placement {
   /** Whether workers may connect and serve agents that nobody serves now. */
   get awaitsWorkers(): boolean {
     return this.#deps.workers !== undefined;
+  }
+
+  /** Workers with an open session, or that polled a moment ago. */
+  get workersConnected(): number {
+    const workers = this.#deps.workers?.workers() ?? [];
+    return workers.filter(({ state }) => state !== "AWAY").length;
   }
 
   // Placement: agents of the daemon always have room.

@@ -44,6 +44,8 @@ export interface PoolHost {
   readonly onRoom: () => void;
   /** Whether the daemon itself runs an agent, and from where. */
   readonly localSource: (agent: string) => string | undefined;
+  /** All agents the daemon itself runs. */
+  readonly localNames: () => Iterable<string>;
 }
 
 export const WORKER_TIMES: WorkerTimes = {
@@ -88,6 +90,7 @@ export class WorkerPool implements WorkerDoor {
       instances: this.#instances,
       affinityMs: this.times.affinityMs,
       isLocal: (agent) => this.#above?.localSource(agent) !== undefined,
+      localNames: () => this.#above?.localNames() ?? [],
       onRoom: () => this.#above?.onRoom(),
     });
   }

@@ -60,6 +60,8 @@ export interface RoutingDeps {
   readonly affinityMs: Millis;
   /** Whether the daemon itself runs this agent. */
   readonly isLocal: (agent: string) => boolean;
+  /** Agents of the daemon itself, to guess what was meant. */
+  readonly localNames: () => Iterable<string>;
   /** Room may have come back. */
   readonly onRoom: () => void;
 }
@@ -142,7 +144,10 @@ export class WorkerRouting {
     if (versions.length > 0) {
       return `; it is served in ${[...new Set(versions)].sort(compareVersions).join(", ")}`;
     }
-    const nearest = nearestName(agent, new Set(served.map(({ name }) => name)));
+    const nearest = nearestName(
+      agent,
+      new Set([...served.map(({ name }) => name), ...this.#deps.localNames()]),
+    );
     return nearest === undefined ? "" : `; did you mean "${nearest}"?`;
   }
 

@@ -220,13 +220,22 @@ describe("hostile requests", () => {
     const unknown = await refusal(
       runs.startRun({
         run: {
-          source: { case: "spec", value: { name: "w", tasks: [{ id: "a", agent: "ecko" }] } },
+          source: {
+            case: "spec",
+            value: { name: "w", tasks: [{ id: "a", agent: "echo", lane: "defualt" }] },
+          },
         },
       }),
     );
     const [violation] = unknown.findDetails(BadRequestSchema)[0]?.fieldViolations ?? [];
-    expect(violation?.field).toBe("tasks[0].agent");
-    expect(violation?.description).toContain('"echo"');
+    expect(violation?.field).toBe("tasks[0].lane");
+    expect(violation?.description).toContain('"default"');
+
+    // A worker may serve it later; until then its status guesses what was meant.
+    const value = { name: "w", tasks: [{ id: "a", agent: "ecko" }] };
+    const waiting = await runs.startRun({ run: { source: { case: "spec", value } } });
+    const { run } = await runs.getRun({ runId: waiting.runId });
+    expect(run?.tasks[0]?.waitingFor).toBe('no worker serves agent "ecko"; did you mean "echo"?');
 
     const { runId } = await runs.startRun({ run: { source: { case: "spec", value: ECHO } } });
     const { complete } = await runs.collectResults({ runId, taskIds: ["say"] });

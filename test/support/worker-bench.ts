@@ -133,6 +133,7 @@ export class WorkerBench {
       onChange: () => this.changes++,
       onRoom: () => this.rooms++,
       localSource: (agent) => (this.local.has(agent) ? "agents/local.mjs" : undefined),
+      localNames: () => this.local,
     });
     const named = tasks.map((task, at) => ({ id: `t${at}`, agent: "summarize", ...task }));
     this.harness = new RunHarness({ name: "flow", tasks: named });
