@@ -1,8 +1,8 @@
 /**
  * The accounting behind "nothing lost, nothing twice": reads a run's whole history and says what is wrong with it. A
  * history is right when its sequence has no gap, every task changes only along the arrows of the table, every task and
- * the run end exactly once and last, and no attempt number is used twice. An announced gap is no hole: the history goes
- * on from the run as it is there.
+ * the run end exactly once and last, and no attempt number is used twice, unless nobody took that attempt up. An
+ * announced gap is no hole: the history goes on from the run as it is there.
  */
 import { type TaskEvent, TaskEventType, TaskState } from "../../gen/goclaw/v1/run_pb.ts";
 import { isTerminalTask, type TaskStatus } from "../../src/core/run/status.ts";
@@ -52,6 +52,8 @@ export function problemsOf(events: readonly TaskEvent[]): string[] {
     if (!Object.values(TASK_TABLE[from]).includes(to)) {
       problems.push(`${place}: ${event.taskId} went from ${from} to ${to}`);
     }
+    // Nobody took the attempt up: it is the same one that starts again.
+    if (from === "RUNNING" && to === "SCHEDULED") attempts.set(event.taskId, event.attempt - 1);
     statuses.set(event.taskId, to);
   });
   for (const [task, status] of statuses) {
