@@ -27,6 +27,8 @@ export class ColdOutbox {
   readonly #deps: ColdOutboxDeps;
   readonly #retrying: Retrying;
   #sequence = 0;
+  /** Where to read on: stepping over what was taken off costs. */
+  #done = 0;
 
   constructor(deps: ColdOutboxDeps) {
     this.#deps = deps;
@@ -65,13 +67,21 @@ export class ColdOutbox {
 
   async #work(): Promise<boolean> {
     const { book } = this.#deps;
-    const queued = await book.store.queued<ColdChange>("cold", BATCH);
+    const queued = await book.store.queued<ColdChange>("cold", BATCH, this.#done);
     const run = sameKind(queued);
-    if (run.length === 0) return false;
+    if (run.length === 0) return this.#lookAgain();
     if (run[0]?.item.kind === "put") await this.#put(run);
     else await this.#remove(run);
     await book.store.write(run.map(({ key }) => ({ key, value: undefined })));
+    this.#done = run.at(-1)?.sequence ?? 0;
     return true;
+  }
+
+  /** A smaller number may have become durable after a larger one, so the end is believed only from the start. */
+  #lookAgain(): boolean {
+    const hadStarted = this.#done > 0;
+    this.#done = 0;
+    return hadStarted;
   }
 
   /** Entries that woke or were deleted meanwhile are left out; their removal follows in the queue. */

@@ -27,6 +27,8 @@ export class EmbeddingOutbox {
   /** Sessions whose entries were queued again in this life: once is enough, the queue forgets nothing. */
   readonly #queuedAgain = new Set<string>();
   #sequence = 0;
+  /** Where to read on: stepping over what was taken off costs. */
+  #done = 0;
 
   constructor(deps: EmbeddingOutboxDeps) {
     this.#deps = deps;
@@ -83,8 +85,12 @@ export class EmbeddingOutbox {
 
   async #work(): Promise<boolean> {
     const { book, embedder } = this.#deps;
-    const wishes = await book.store.queued<EmbeddingWish>("embedding", embedder.batchMax);
-    if (wishes.length === 0) return false;
+    const wishes = await book.store.queued<EmbeddingWish>(
+      "embedding",
+      embedder.batchMax,
+      this.#done,
+    );
+    if (wishes.length === 0) return this.#lookAgain();
     const entries = await Promise.all(wishes.map((wish) => this.#wanted(wish)));
     const texts = entries.map((stored) => (stored === undefined ? "" : searchText(stored.entry)));
     const wanted = texts.filter((text) => text.trim() !== "");
@@ -94,7 +100,15 @@ export class EmbeddingOutbox {
       wishes,
       texts.map((text) => byText.get(text)),
     );
+    this.#done = wishes.at(-1)?.sequence ?? 0;
     return true;
+  }
+
+  /** A smaller number may have become durable after a larger one, so the end is believed only from the start. */
+  #lookAgain(): boolean {
+    const hadStarted = this.#done > 0;
+    this.#done = 0;
+    return hadStarted;
   }
 
   /** The entry a wish is about, unless it was deleted, changed, or has its vector. */

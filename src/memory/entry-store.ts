@@ -18,6 +18,7 @@ import {
   type KeyKind,
   metaKey,
   type QueueKind,
+  queueKey,
   rangeOf,
   SESSION_KINDS,
   sequenceOf,
@@ -149,15 +150,22 @@ export class EntryStore {
       yield { sessionId: sessionOf(key), summary: openedJson<SessionSummary>(key, value) };
   }
 
-  /** What is due at `now`, earliest first. */
-  async due(now: Instant, limit: number): Promise<readonly DueEntry[]> {
-    const found = await this.#store.range(dueRange(now), { limit });
+  /** What is due at `now`, earliest first; `after` passes over what the caller has handled, which costs to step over. */
+  async due(now: Instant, limit: number, after?: DueEntry): Promise<readonly DueEntry[]> {
+    const { from, to } = dueRange(now);
+    const start = after === undefined ? from : keyAfter(after.key);
+    const found = await this.#store.range({ from: start, to }, { limit });
     return found.map(({ key }) => ({ key, ...dueOf(key) }));
   }
 
-  /** The head of a queue. */
-  async queued<T>(kind: QueueKind, limit: number): Promise<readonly Queued<T>[]> {
-    const found = await this.#store.range(rangeOf(kind), { limit });
+  /** The head of a queue behind a place; see {@link due}. */
+  async queued<T>(
+    kind: QueueKind,
+    limit: number,
+    afterSequence = 0,
+  ): Promise<readonly Queued<T>[]> {
+    const range = { from: queueKey(kind, afterSequence + 1), to: rangeOf(kind).to };
+    const found = await this.#store.range(range, { limit });
     return found.map(({ key, value }) => ({
       key,
       sequence: sequenceOf(key),

@@ -17,7 +17,7 @@ import type { StoredEntry } from "./records.ts";
 export interface SweeperOptions {
   readonly rules: ForgettingRules;
   readonly everyMs: Millis;
-  /** Due entries handled in one step. Default 1,000. */
+  /** Due entries handled in one step. Default 2,000. */
   readonly pageEntries?: number;
 }
 
@@ -38,7 +38,7 @@ export interface Swept {
   readonly deleted: number;
 }
 
-const PAGE = 1_000;
+const PAGE = 2_000;
 
 /** Sweeps every so often until stopped. */
 export class Sweeper {
@@ -73,9 +73,11 @@ export class Sweeper {
     const { pageEntries = PAGE } = this.#options;
     const now = host.now();
     let total: Swept = { dormant: 0, deleted: 0 };
+    let last: DueEntry | undefined;
     while (!this.#isStopped) {
-      const due = await book.store.due(now, pageEntries);
+      const due = await book.store.due(now, pageEntries, last);
       if (due.length === 0) break;
+      last = due.at(-1);
       const swept = await this.#step(due, now);
       this.#deps.onForgotten(swept);
       total = { dormant: total.dormant + swept.dormant, deleted: total.deleted + swept.deleted };
