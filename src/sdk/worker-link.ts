@@ -167,9 +167,10 @@ export class WorkerLink {
       }
       log.info({}, "the engine ended the session");
     } catch (error) {
-      const { code } = ConnectError.from(error);
+      const { code, rawMessage } = ConnectError.from(error);
       if (!stream.isWelcome && FINAL.has(code)) throw error;
-      if (!this.#isDone) log.warn({ error }, "the session was lost");
+      const what = stream.isWelcome ? "the session was lost" : "cannot connect";
+      if (!this.#isDone) log.warn({ reason: rawMessage }, what);
     } finally {
       stream.isOver = true;
       stream.watch?.cancel();
