@@ -61,7 +61,7 @@ export interface WorkerLease {
 }
 
 /** Verdicts remembered per instance, for ends that are sent again. */
-const VERDICTS_KEPT = 4_096;
+const VERDICTS_KEPT = 512;
 
 export class WorkerInstance {
   readonly id: string;

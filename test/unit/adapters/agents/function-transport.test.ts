@@ -36,6 +36,23 @@ const throwing = (facts: object) => () => {
   throw Object.assign(new Error("said"), facts);
 };
 
+test("output leaves as bytes, copied, in order, and nothing after the end", async () => {
+  const buffer = new Uint8Array([1, 2]);
+  let later: (() => void) | undefined;
+  await outcomeOf((_, ctx) => {
+    ctx.output("é");
+    ctx.output(buffer);
+    buffer.fill(9);
+    later = () => ctx.output("late");
+  });
+  later?.();
+  const written = recorder.reports.filter(([method]) => method === "output");
+  expect(written.map(([, , data]) => data)).toEqual([
+    new TextEncoder().encode("é"),
+    new Uint8Array([1, 2]),
+  ]);
+});
+
 describe("a result", () => {
   test.each([
     ["undefined", undefined, { json: "null" }],
