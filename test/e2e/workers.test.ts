@@ -172,7 +172,8 @@ test("a worker of two plain HTTP calls, as curl makes them", async () => {
   const runId = await startRun(daemon);
   const { assigns } = await call("PollTasks", { worker });
   expect(assigns).toMatchObject([{ lease: { runId }, agent: "remote", input: { n: 1 } }]);
-  const { leaseId } = (assigns?.[0] as { lease: { leaseId: string } }).lease;
+  const first = assigns?.[0] as { lease?: { leaseId: string } } | undefined;
+  const leaseId = first?.lease?.leaseId ?? "";
   expect(
     await call("ReportTask", { instanceId: "curl-1", progress: [{ leaseId, percent: 50 }] }),
   ).toEqual({});
