@@ -1,6 +1,6 @@
 /**
  * An engine's messages taken apart into the single things they say, in the order in which the protocol has them handled,
- * so that a case can wait for one of them without caring how the engine batches.
+ * so that a case can wait for one of them without caring how the engine batches. It judges nothing.
  */
 import { Code } from "@connectrpc/connect";
 import {
