@@ -7,6 +7,7 @@ import { AdminService } from "../../gen/goclaw/v1/admin_service_pb.ts";
 import { GoClawEngine } from "../../gen/goclaw/v1/engine_pb.ts";
 import { MemoryService } from "../../gen/goclaw/v1/memory_service_pb.ts";
 import { RunService } from "../../gen/goclaw/v1/run_service_pb.ts";
+import { WorkerService } from "../../gen/goclaw/v1/worker_service_pb.ts";
 import { blocksOf, commandsOf, matches, runSession } from "../support/console-session.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -39,8 +40,8 @@ it("its session prints what is shown", async () => {
 
 it("its table has every call, each once", () => {
   const listed = [...page.matchAll(/^\| `(\w+\.\w+)` \|/gm)].map(([, call]) => call);
-  const calls = [GoClawEngine, RunService, AdminService, MemoryService].flatMap((service) =>
-    service.methods.map(({ name }) => `${service.name}.${name}`),
+  const calls = [GoClawEngine, RunService, AdminService, WorkerService, MemoryService].flatMap(
+    (service) => service.methods.map(({ name }) => `${service.name}.${name}`),
   );
   expect(listed).toEqual(calls);
 });
