@@ -18,6 +18,7 @@ import {
   VerdictOutcome,
   type VerdictSchema,
 } from "../../gen/goclaw/v1/worker_service_pb.ts";
+import type { Instant } from "../base/time.ts";
 import { Inbox } from "./inbox.ts";
 import { describeSaid, isResult, type Result, type Said, saidInReport } from "./said.ts";
 import { shown } from "./values.ts";
@@ -32,7 +33,16 @@ export interface Poll {
 }
 
 /** What happens to a call instead of an answer. */
-export type Mishap = { readonly code: Code } | "cut";
+type Mishap = { readonly code: Code } | "cut";
+
+/** How many of the next calls meet it. */
+interface Mishaps {
+  readonly mishap: Mishap;
+  left: number;
+}
+
+/** Never written to, because nothing is left of it. */
+const NO_MISHAPS: Mishaps = { mishap: "cut", left: 0 };
 
 /** What goes out with the next answer. */
 export type Directives = Pick<MessageInit, "assigns" | "cancels" | "drops" | "signals" | "goAway">;
@@ -51,9 +61,11 @@ export class PollDesk {
   #pollDirectives: Directives = {};
   #reportDirectives: ReportDirectives = {};
   #verdictOf: (result: Result) => VerdictOutcome = () => VerdictOutcome.FENCED;
-  #pollMishaps: Mishap[] = [];
-  #reportMishaps: Mishap[] = [];
+  #pollMishaps = NO_MISHAPS;
+  #reportMishaps = NO_MISHAPS;
   #wake = new Set<() => void>();
+  /** When a poll was last told something beside assignments. */
+  toldAt: Instant | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -66,10 +78,11 @@ export class PollDesk {
   reset(): void {
     this.#ready = [];
     this.#pollDirectives = {};
+    this.toldAt = undefined;
     this.#reportDirectives = {};
     this.#verdictOf = () => VerdictOutcome.FENCED;
-    this.#pollMishaps = [];
-    this.#reportMishaps = [];
+    this.#pollMishaps = NO_MISHAPS;
+    this.#reportMishaps = NO_MISHAPS;
     for (const inbox of [this.polls, this.said, this.drains]) inbox.clear();
   }
 
@@ -99,23 +112,24 @@ export class PollDesk {
   }
 
   losePolls(mishap: Mishap, times: number): void {
-    this.#pollMishaps = Array.from({ length: times }, () => mishap);
+    this.#pollMishaps = { mishap, left: times };
     for (const wake of this.#wake) wake();
   }
 
   /** The reports that end something are handled and then lost, before the worker hears of it. */
   loseReports(mishap: Mishap, times: number): void {
-    this.#reportMishaps = Array.from({ length: times }, () => mishap);
+    this.#reportMishaps = { mishap, left: times };
   }
 
   async poll(request: PollTasksRequest, cut: Cut): Promise<PollTasksResponse> {
     const { worker, maxTasks, waitMs = WAIT_MAX_MS } = request;
     if (worker !== undefined) this.polls.push({ request, worker, at: this.#clock.now() });
     if (this.#isIdle()) await this.#something(Math.min(waitMs, WAIT_MAX_MS));
-    suffer(this.#pollMishaps.shift(), cut);
+    suffer(this.#pollMishaps, cut);
     const assigns = this.#ready.slice(0, Math.max(1, maxTasks));
     this.#ready = this.#ready.slice(assigns.length);
     const directives = this.#pollDirectives;
+    if (Object.keys(directives).length > 0) this.toldAt = this.#clock.now();
     this.#pollDirectives = {};
     return create(PollTasksResponseSchema, {
       ...directives,
@@ -125,7 +139,7 @@ export class PollDesk {
 
   #isIdle(): boolean {
     const hasWord = Object.keys(this.#pollDirectives).length > 0;
-    return this.#ready.length === 0 && !hasWord && this.#pollMishaps.length === 0;
+    return this.#ready.length === 0 && !hasWord && this.#pollMishaps.left === 0;
   }
 
   #something(waitMs: number): Promise<void> {
@@ -144,7 +158,7 @@ export class PollDesk {
     const said = saidInReport(request);
     for (const each of said) this.said.push(each);
     const results = said.filter(isResult);
-    if (results.length > 0) suffer(this.#reportMishaps.shift(), cut);
+    if (results.length > 0) suffer(this.#reportMishaps, cut);
     const verdicts = results.map(
       (result): MessageInitShape<typeof VerdictSchema> => ({
         leaseId: result.leaseId,
@@ -157,9 +171,11 @@ export class PollDesk {
   }
 }
 
-function suffer(mishap: Mishap | undefined, cut: Cut): void {
-  if (mishap === undefined) return;
+function suffer(mishaps: Mishaps, cut: Cut): void {
+  if (mishaps.left === 0) return;
+  mishaps.left--;
+  const { mishap } = mishaps;
   if (mishap === "cut") cut();
-  const code = mishap === "cut" ? Code.Aborted : mishap.code;
+  const code = mishap === "cut" ? Code.Unavailable : mishap.code;
   throw new ConnectError("lost, as the play wants it", code);
 }
