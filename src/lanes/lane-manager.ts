@@ -58,6 +58,8 @@ export class LaneManager {
   #rotation: Lane[] = [];
   #weights = new Map<string, number>();
   readonly #placement: Placement | undefined;
+  /** What was missing and has come back, with the room there was; nobody has been refused it since. */
+  readonly #open = new Map<string, number>();
   #config: LanesConfig;
   /** The latest instant seen. */
   #now: Instant = 0;
@@ -134,9 +136,9 @@ export class LaneManager {
   poll(at: Instant, limit: number): LaneMoves {
     this.#seen(at);
     for (const { need, room } of this.#placement?.openings() ?? NO_OPENINGS) {
-      // One more than there is room for: it is refused, so that the others are remembered and called next time.
-      for (const lane of this.#rotation) lane.bringBack(need, room + 1, at);
+      this.#open.set(need, room);
     }
+    for (const [need, room] of this.#open) this.#callBack(need, room, at);
     const start = this.#grant(at, limit);
     const { drop } = this.shed(limit);
     const offer: TaskState[] = [];
@@ -257,6 +259,18 @@ export class LaneManager {
     });
   }
 
+  /**
+   * Brings back as many as could start, and goes on with that at every turn until one of them is refused or none is left.
+   * One more than there was room for: it is refused, so that the others are called when room returns.
+   */
+  #callBack(need: string, room: number, at: Instant): void {
+    let left = 0;
+    for (const lane of this.#rotation) {
+      left += lane.bringBack(need, Math.min(room + 1, lane.room), at);
+    }
+    if (left === 0) this.#open.delete(need);
+  }
+
   #adoptNamed(config: LanesConfig): void {
     this.#weights = new Map(Object.entries((config.order ?? LANE_ORDER_DEFAULT).weights));
     const weightOf = (namespace: string): number => this.#weights.get(namespace) ?? 1;
@@ -333,6 +347,7 @@ export class LaneManager {
       if (!this.#global.fits(head.cost)) break;
       const need = this.#placement?.reserve(head.task);
       if (need !== undefined) {
+        this.#open.delete(need);
         lane.setAside(head, need, at);
         continue;
       }

@@ -64,10 +64,13 @@ export class Lane {
     aside.push(ticket, at);
   }
 
-  /** Lets up to `limit` tickets that miss this compete again, in the order in which they would have started. */
-  bringBack(need: string, limit: number, at: Instant): void {
+  /**
+   * Lets up to `limit` tickets that miss this compete again, in the order in which they would have started. Answers how
+   * many are left.
+   */
+  bringBack(need: string, limit: number, at: Instant): number {
     const aside = this.#aside.get(need);
-    if (aside === undefined) return;
+    if (aside === undefined) return 0;
     for (let left = limit; left > 0; left--) {
       const ticket = aside.take(at);
       if (ticket === undefined) break;
@@ -75,6 +78,7 @@ export class Lane {
       this.queue.push(ticket, at);
     }
     if (aside.size === 0) this.#aside.delete(need);
+    return aside.size;
   }
 
   /** Takes out a queued ticket, set aside or not. */

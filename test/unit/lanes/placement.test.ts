@@ -73,3 +73,26 @@ it("lets a task of another lane have the room that its own lane cannot use", () 
   }
   expect(new Set(started)).toEqual(new Set(tasks));
 });
+
+it("starts everything in the end when the lane has fewer slots than there is room", () => {
+  const room = new Room(0);
+  const bench = new LaneBench(
+    [{ name: "narrow", concurrency: 1, capacity: 100, overflow: { kind: "block" } }],
+    {},
+    room,
+  );
+  const tasks = Array.from({ length: 10 }, () => bench.offer({ lane: "narrow" }));
+  expect(bench.turn(0)).toEqual([]);
+  for (let n = 0; n < 4; n++) room.release();
+  const started: TaskState[] = [];
+  for (let at = 1; at <= 10; at++) {
+    const turn = bench.turn(at);
+    started.push(...turn);
+    for (const task of turn) {
+      bench.end(task, at);
+      room.release();
+    }
+  }
+  expect(started).toEqual(tasks);
+  bench.expectNoDivergence();
+});
