@@ -12,7 +12,11 @@ const { promise: opened, resolve: open } = Promise.withResolvers<number>();
 const agents = [
   agent("remote", () => 1),
   agent("remote_stamp", () => monotonicMs()),
-  agent("remote_gated", () => opened),
+  agent("remote_gated", (_input, { signal }) => {
+    // One whose lease is lost must give its slot back.
+    const lost = new Promise<never>((_, reject) => signal.addEventListener("abort", reject));
+    return Promise.race([opened, lost]);
+  }),
   agent("remote_open", () => {
     open(1);
     return 1;
