@@ -45,6 +45,9 @@ interface Ranked extends Fused {
   readonly strength: number;
 }
 
+/** Most texts whose stems are kept between the question of the write gate and the entry. */
+const ASKED_MAX = 256;
+
 /** The searchable form of one session. */
 export class SessionIndex {
   readonly #order = new TaskOrder();
@@ -57,6 +60,9 @@ export class SessionIndex {
   /** Slots whose built-in vector is older than their document. */
   readonly #stale = new Set<number>();
   #entryBytes = 0;
+
+  /** Stems of texts the write gate asked about: those it lets in are added next, and stemming is most of the work. */
+  readonly #asked = new Map<string, readonly string[]>();
 
   constructor(options: SessionIndexOptions = {}) {
     const dimension = options.hashDimension ?? options.vectorDimension;
@@ -88,7 +94,7 @@ export class SessionIndex {
     this.#slotOf.set(doc.id, slot);
     this.#entryBytes += entryBytes(entry);
     this.#order.insert(slot, entry);
-    this.#words.add(slot, documentStems(text));
+    this.#words.add(slot, this.#takeStems(text));
     this.#order.eachTarget(slot, (target) => this.#documentChanged(target));
     if (vector !== undefined && !this.#hashing) this.#vectors?.set(slot, vector);
   }
@@ -118,9 +124,19 @@ export class SessionIndex {
     this.#free.push(slot);
   }
 
+  #takeStems(text: string): readonly string[] {
+    const known = this.#asked.get(text);
+    if (known === undefined) return documentStems(text);
+    this.#asked.delete(text);
+    return known;
+  }
+
   /** Ids whose words are nearly those of `text`, oldest first, for the write gate. */
   nearDuplicates(text: string): string[] {
-    const stems = new Set(documentStems(text));
+    const words = documentStems(text);
+    if (this.#asked.size >= ASKED_MAX) this.#asked.clear();
+    this.#asked.set(text, words);
+    const stems = new Set(words);
     // Sets this much alike share all but a few stems, so one of any few-and-one must be shared: the rarest are tried.
     const tried = stems.size - Math.ceil(DUPLICATE_JACCARD * stems.size) + 1;
     const known = this.#words.known([...stems]);

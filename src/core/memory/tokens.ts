@@ -31,10 +31,11 @@ type Choice = (pairs: readonly string[], single: readonly string[]) => readonly 
 
 function stemsOf(text: string, choice: Choice): string[] {
   const stems: string[] = [];
+  const hasApostrophe = text.search(APOSTROPHES) !== -1;
   for (const [word] of folded(text).matchAll(WORD)) {
     const spaced = ASCII.test(word) ? word : withoutUnspaced(word, choice, stems);
     for (const part of spaced.split(" ")) {
-      const plain = part.replace(POSSESSIVE, "").replace(APOSTROPHES, "");
+      const plain = hasApostrophe ? part.replace(POSSESSIVE, "").replace(APOSTROPHES, "") : part;
       if (plain !== "" && !STOP_WORDS.has(plain)) stems.push(stem(plain));
     }
   }
