@@ -60,6 +60,9 @@ export interface WorkerLease {
     | undefined;
 }
 
+/** Probes without an answer, one after the other, after which an instance is silent. */
+const PROBES_MISSED_MAX = 3;
+
 /** Verdicts remembered per instance, for ends that are sent again. */
 const VERDICTS_KEPT = 512;
 
@@ -76,7 +79,7 @@ export class WorkerInstance {
   epoch = 0;
   connectedAt: Instant = 0;
   answeredAt: Instant = 0;
-  /** The last probe, and how many in a row had no answer. */
+  /** The last probe, and how many in a row had no answer (the last one counts before it had its time). */
   nonce = 0;
   unanswered = 0;
   /** Most attempts it may get now beside its slots; bounded only while it polls. */
@@ -99,6 +102,11 @@ export class WorkerInstance {
     const next = INSTANCE_TABLE[this.state][input];
     if (next !== undefined) this.state = next;
     return next !== undefined;
+  }
+
+  /** Whether it does not answer, whatever its state. */
+  get isSilent(): boolean {
+    return this.unanswered > PROBES_MISSED_MAX;
   }
 
   /** Takes over what a hello says. */

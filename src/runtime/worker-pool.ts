@@ -61,9 +61,6 @@ export const WORKER_TIMES: WorkerTimes = {
 /** How long a worker should wait before it connects to a daemon that restarts. */
 const RECONNECT_AFTER_MS: Millis = 1_000;
 
-/** Missed probes after which an instance is silent. */
-const PROBES_MISSED_MAX = 3;
-
 export class WorkerPool implements WorkerDoor {
   readonly kind = "worker";
   readonly times: WorkerTimes;
@@ -212,7 +209,8 @@ export class WorkerPool implements WorkerDoor {
   open(hello: WorkerHello, link: WorkerLink): WorkerSession {
     const instance = this.#instanceOf(hello.instance);
     const isResumed = hello.resume !== undefined && hello.resume.token === instance.token;
-    if (instance.link !== undefined && !isResumed) {
+    // Nobody may take the place of an instance that answers; one that does not may have lost the Welcome with its token.
+    if (instance.link !== undefined && !isResumed && !instance.isSilent) {
       throw new FaultError(fault("WORKER_INSTANCE_TAKEN", { instance: hello.instance }));
     }
     // The new link takes over what the old one held.
@@ -370,14 +368,10 @@ export class WorkerPool implements WorkerDoor {
     instance.arm(
       "probe",
       host.setTimer(this.times.probeMs, () => {
-        if (
-          instance.nonce > 0 &&
-          instance.unanswered >= PROBES_MISSED_MAX &&
-          instance.move("missed")
-        ) {
+        instance.unanswered++;
+        if (instance.isSilent && instance.move("missed")) {
           this.#deps.log.warn({ instance: instance.id, worker: instance.name }, "worker is silent");
         }
-        instance.unanswered++;
         instance.link?.probe(++instance.nonce);
         this.#armProbe(instance);
       }),

@@ -329,7 +329,7 @@ export const CapacitySchema: GenMessage<Capacity> = /*@__PURE__*/
  */
 export type Resume = Message<"goclaw.v1.Resume"> & {
   /**
-   * From the last Welcome. Empty when it is lost; needed while the engine still believes in the old stream.
+   * From the last Welcome. Empty when it is lost; needed as long as the old stream answers its probes.
    *
    * @generated from field: string token = 1;
    */
@@ -752,8 +752,8 @@ export type Beat = Message<"goclaw.v1.Beat"> & {
   nonce: bigint;
 
   /**
-   * All leases that run here or have a result without a verdict. Renews each; what is missing runs out. The engine answers
-   * with `drops` for those that it does not know.
+   * All leases that run here or have a result without a verdict. Acknowledges and renews each, so a lost `acks` harms
+   * nothing; what is missing runs out. The engine answers with `drops` for those that it does not know.
    *
    * @generated from field: repeated string leases = 2;
    */
@@ -1444,7 +1444,7 @@ export const WorkerService: GenService<{
   /**
    * The session: one stream per worker process, for work, probes and results alike. The first message is a Hello. Errors end
    * the stream before any Welcome: INVALID_ARGUMENT (a broken Hello), FAILED_PRECONDITION (a protocol version that is not
-   * spoken), ALREADY_EXISTS (another process is connected with this instance id). Every other end of the stream means: open it
+   * spoken), ALREADY_EXISTS (a stream of this instance id answers its probes). Every other end of the stream means: open it
    * again with `resume`, after a pause drawn evenly from 0 up to 100 ms, 200 ms, 400 ms … 5 s.
    *
    * @generated from rpc goclaw.v1.WorkerService.OpenSession

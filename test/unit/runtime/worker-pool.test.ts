@@ -218,6 +218,20 @@ describe("grace", () => {
     expect(bench.pool.agents()).toEqual([]);
   });
 
+  test("a silent instance may be replaced without its token, and keeps what it names", async () => {
+    const first = bench.connect("w1");
+    const [lease = ""] = held(first, 1);
+    await bench.host.advance(3 * 5_000);
+    expect(() => bench.connect("w1", { resume: { token: "", leases: [lease] } })).toThrow(
+      FaultError,
+    );
+    await bench.host.advance(5_000);
+    const back = bench.connect("w1", { resume: { token: "", leases: [lease] } });
+    expect(back.session.welcome.kept).toEqual([lease]);
+    expect(first.session.isOpen).toBe(false);
+    expect(bench.pool.workers()[0]?.state).toBe("READY");
+  });
+
   test("a second stream needs the token of the first", () => {
     const { link, session } = bench.connect("w1");
     const [lease = ""] = held({ session } as Connected, 1);
