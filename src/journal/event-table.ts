@@ -5,6 +5,7 @@
  */
 
 import type { RunRequest } from "../core/dag/definition.ts";
+import type { Importance } from "../core/memory/review.ts";
 import type {
   CollectMode,
   Deed,
@@ -13,6 +14,7 @@ import type {
   Receipt,
   SignalContent,
 } from "../core/run/message.ts";
+import type { MemoryOutcome, MemoryWrite, Recall, ShownMemory } from "../core/run/recall.ts";
 import type { Reason, RunStatus, TaskStatus } from "../core/run/status.ts";
 import {
   bool,
@@ -85,6 +87,13 @@ export const RECEIPT_NUMBERS: Readonly<Record<Receipt, number>> = {
   refused: 6,
 };
 
+export const IMPORTANCE_NUMBERS: Readonly<Record<Importance, number>> = {
+  important: 1,
+  normal: 2,
+  captured: 3,
+  noise: 4,
+};
+
 type Ending = Extract<Event, { type: "run_ending" }>["ending"];
 type LaterReceipt = Extract<Event, { type: "signal_receipt" }>["receipt"];
 
@@ -122,6 +131,31 @@ export const SIGNAL_CONTENT = union<SignalContent, "kind">(
 );
 
 export const DEED = message<Deed>({ name: text(1), value: payload(2) });
+
+export const RECALL = message<Recall>({
+  question: text(1),
+  memories: nestedList(
+    2,
+    message<ShownMemory>({ id: text(1), kind: text(2), text: text(3), strength: double(4) }),
+  ),
+  note: text(3),
+});
+
+const MEMORY_WRITE = message<MemoryWrite>({
+  content: text(1),
+  kind: text(2),
+  metadata: map(3),
+  importance: word<Importance>(4, IMPORTANCE_NUMBERS),
+});
+
+const MEMORY_OUTCOME = message<MemoryOutcome>({
+  session: text(1),
+  agent: text(2),
+  forgetThreshold: optional(double(3)),
+  used: texts(4),
+  writes: nestedList(5, MEMORY_WRITE),
+  note: text(6),
+});
 
 /** goclaw.journal.v1.Event */
 export const EVENT = union<Event, "type", "at">(
@@ -164,7 +198,15 @@ export const EVENT = union<Event, "type", "at">(
     ],
     task_progress: [10, { task: text(1), attempt: uint(2), percent: double(3), note: text(4) }],
     task_checkpointed: [11, { task: text(1), attempt: uint(2), data: bytes(3) }],
-    task_completed: [12, { task: text(1), attempt: uint(2), output: optional(payload(3)) }],
+    task_completed: [
+      12,
+      {
+        task: text(1),
+        attempt: uint(2),
+        output: optional(payload(3)),
+        memory: optional(nested(4, MEMORY_OUTCOME)),
+      },
+    ],
     task_retrying: [
       13,
       {
@@ -215,5 +257,6 @@ export const EVENT = union<Event, "type", "at">(
     ],
     task_returned: [25, { task: text(1), attempt: uint(2) }],
     task_deeds: [26, { task: text(1), attempt: uint(2), deeds: nestedList(3, DEED) }],
+    task_recalled: [27, { task: text(1), attempt: uint(2), recall: nested(3, RECALL) }],
   },
 );

@@ -19,6 +19,7 @@ import {
   DEED,
   IDEMPOTENCY,
   REASON_NUMBERS,
+  RECALL,
   RECEIPT_NUMBERS,
   RUN_REQUEST,
   RUN_STATUS_NUMBERS,
@@ -124,6 +125,7 @@ const TASK = message<TaskRecord>({
   worker: optional(text(25)),
   deeds: nestedList(26, DEED),
   ended: optional(nested(27, ENDED_ATTEMPT)),
+  recalls: nestedList(28, RECALL),
 });
 
 const ENDING = message<RunEnding>({

@@ -17,6 +17,7 @@ import {
 import { unreachable } from "../base/assert.ts";
 import type { RunId } from "../base/ids.ts";
 import type { Event, EventType } from "../core/run/message.ts";
+import type { Recall } from "../core/run/recall.ts";
 import type { WatchedEvent, WatchGap, WatchItem } from "../engine/api.ts";
 import { writeOutput } from "./wire-payload.ts";
 import { runInfo } from "./wire-run.ts";
@@ -46,6 +47,7 @@ const TYPE: Readonly<Record<EventType, TaskEventType>> = {
   lease_ended: TaskEventType.LEASE_ENDED,
   task_returned: TaskEventType.TASK_RETURNED,
   task_deeds: TaskEventType.TASK_DEEDS,
+  task_recalled: TaskEventType.TASK_RECALLED,
   signal_accepted: TaskEventType.SIGNAL_ACCEPTED,
   signal_receipt: TaskEventType.SIGNAL_RECEIPT,
   signal_collected: TaskEventType.SIGNAL_COLLECTED,
@@ -110,6 +112,11 @@ function plainEvent({ runId, sequence, event, runOutput }: WatchedEvent): TaskEv
   return runOutput === undefined ? shown : fill(shown, writeOutput(runOutput));
 }
 
+function recalledText({ memories, note }: Recall): string {
+  const count = `${memories.length} ${memories.length === 1 ? "memory" : "memories"}`;
+  return note === "" ? count : `${count}: ${note}`;
+}
+
 /** What is particular to one type; task, attempt and message are already in. */
 function addFacts(shown: TaskEvent, event: Event): void {
   switch (event.type) {
@@ -136,11 +143,15 @@ function addFacts(shown: TaskEvent, event: Event): void {
     case "task_deeds":
       shown.message = event.deeds.map(({ name }) => name).join(", ");
       return;
+    case "task_recalled":
+      shown.message = recalledText(event.recall);
+      return;
     case "task_progress":
       shown.percent = event.percent;
       shown.message = event.note;
       return;
     case "task_completed":
+      shown.message = event.memory?.note ?? "";
       fill(shown, writeOutput(event.output));
       return;
     case "task_retrying":

@@ -92,6 +92,33 @@ const anyRequest = record(
   { sessionId: anyText, deadlineMs: anyNumber },
 );
 
+const anyRecall = record({
+  question: anyText,
+  memories: fc.array(record({ id: anyText, kind: anyText, text: anyText, strength: anyNumber }), {
+    maxLength: 3,
+  }),
+  note: anyText,
+});
+
+const memoryOutcome = record(
+  {
+    session: anyText,
+    agent: anyText,
+    used: fc.array(anyText, { maxLength: 3 }),
+    writes: fc.array(
+      record({
+        content: anyText,
+        kind: anyText,
+        metadata: anyLabels,
+        importance: fc.constantFrom("important", "normal", "captured", "noise"),
+      }),
+      { maxLength: 3 },
+    ),
+    note: anyText,
+  },
+  { forgetThreshold: anyNumber },
+);
+
 /** Required and optional fields of each type, beside `type` and `at`. */
 const FIELDS: { readonly [T in EventType]: readonly [required: Fields, optional: Fields] } = {
   run_accepted: [
@@ -127,7 +154,11 @@ const FIELDS: { readonly [T in EventType]: readonly [required: Fields, optional:
   ],
   task_progress: [{ task: anyText, attempt: anyCount, percent: anyNumber, note: anyText }, {}],
   task_checkpointed: [{ task: anyText, attempt: anyCount, data: anyBytes }, {}],
-  task_completed: [{ task: anyText, attempt: anyCount }, { output: payload }],
+  task_completed: [
+    { task: anyText, attempt: anyCount },
+    { output: payload, memory: memoryOutcome },
+  ],
+  task_recalled: [{ task: anyText, attempt: anyCount, recall: anyRecall }, {}],
   task_retrying: [
     {
       task: anyText,

@@ -81,6 +81,17 @@ export const SAMPLE_EVENTS: readonly Event[] = [
   { type: "task_returned", at, task, attempt: 2 },
   { type: "task_deeds", at, task, attempt: 2, deeds: [{ name: "mail", value: text }] },
   {
+    type: "task_recalled",
+    at,
+    task,
+    attempt: 2,
+    recall: {
+      question: "",
+      memories: [{ id: "01J0000000000000000000000A", kind: "note", text: "tea", strength: 0.5 }],
+      note: "",
+    },
+  },
+  {
     type: "signal_accepted",
     at,
     task,

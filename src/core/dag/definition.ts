@@ -31,7 +31,7 @@ export interface Compensation {
   readonly input?: Json;
 }
 
-/** Memory wishes of a task (checked now; retrieval yields nothing while there is no memory hub). */
+/** What a task is shown of the memory of its session, and what is remembered of it when it has succeeded. */
 export interface TaskMemory {
   readonly retrieve?: {
     readonly vectorQuery: string;

@@ -14,6 +14,10 @@ export interface TaskParts {
   readonly when?: Expression;
   readonly forEach?: Expression;
   readonly input?: Template;
+  /** What is searched for in the memory before an attempt. */
+  readonly vectorQuery?: Template;
+  /** What is remembered after a success; may read the task's own output. */
+  readonly memorize?: Template;
 }
 
 /** A part that does not compile. */
@@ -85,9 +89,13 @@ export function checkParts(task: TaskDefinition, expressionOf: ExpressionSource)
     when: expression("when", task.when),
     forEach: expression("forEach", task.forEach),
     input: template(["input"], task.input, false),
+    vectorQuery: template(
+      ["memory", "retrieve", "vectorQuery"],
+      task.memory?.retrieve?.vectorQuery,
+      false,
+    ),
+    memorize: template(["memory", "memorize", "content"], task.memory?.memorize?.content, true),
   };
-  template(["memory", "retrieve", "vectorQuery"], task.memory?.retrieve?.vectorQuery, false);
-  template(["memory", "memorize", "content"], task.memory?.memorize?.content, true);
   template(["compensate", "input"], task.compensate?.input, true);
   if (problems.length === 0) known.set(task, present(parts));
   return { readings, problems };
@@ -116,8 +124,12 @@ function present({
   when,
   forEach,
   input,
+  vectorQuery,
+  memorize,
 }: { [K in keyof TaskParts]-?: TaskParts[K] | undefined }): TaskParts {
   return {
+    ...(vectorQuery === undefined ? {} : { vectorQuery }),
+    ...(memorize === undefined ? {} : { memorize }),
     ...(when === undefined ? {} : { when }),
     ...(forEach === undefined ? {} : { forEach }),
     ...(input === undefined ? {} : { input }),

@@ -25,6 +25,8 @@ export interface PlanNode {
   readonly when?: Expression;
   readonly forEach?: Expression;
   readonly input?: Template;
+  readonly vectorQuery?: Template;
+  readonly memorize?: Template;
 }
 
 /** A compiled definition. */

@@ -159,7 +159,7 @@ export const TASK_FIELDS = {
   memory: {
     kind: "group",
     fields: TASK_MEMORY_FIELDS,
-    doc: "Memory around the attempt (checked now; without a memory hub retrieval yields nothing)",
+    doc: "Memories shown to each attempt, and what is remembered of a success",
   },
   labels: { kind: "labels", doc: "Free labels" },
 } as const satisfies Fields;
@@ -187,7 +187,7 @@ export const WORKFLOW_FIELDS = {
   },
   memory: {
     kind: "group",
-    doc: "Memory of the whole run (checked now, carried out by a later version)",
+    doc: "Memory of all tasks of a run",
     fields: {
       retrieveLastN: {
         kind: "integer",
@@ -199,7 +199,7 @@ export const WORKFLOW_FIELDS = {
         kind: "number",
         min: 0,
         max: 1,
-        doc: "Memories scored below it are forgotten",
+        doc: "Weaker memories are not shown, and those of this run are forgotten below it",
       },
     },
   },

@@ -6,6 +6,7 @@ import { instanceId, type RunId } from "../../base/ids.ts";
 import type { Payload } from "../../base/payload.ts";
 import type { Plan, PlanNode } from "../dag/plan.ts";
 import type { Deed, Event } from "./message.ts";
+import { NO_RECALLS } from "./recall.ts";
 import { IDLE_AGENDA, type RunState, type TaskState } from "./state.ts";
 import { weigh } from "./weight.ts";
 
@@ -80,6 +81,7 @@ export function newTask(
     item,
     checkpoint: undefined,
     deeds: NO_DEEDS,
+    recalls: NO_RECALLS,
     replacedInput: undefined,
     stopping: undefined,
     mailbox: undefined,

@@ -16,6 +16,7 @@ import {
 } from "./decide-signal.ts";
 import { hasRoomForNews } from "./limits.ts";
 import type { Command, Event, Outcome, SignalContent } from "./message.ts";
+import { MEMORY_LIMITS } from "./recall.ts";
 import { backoffMs, failureOf, mayRetry } from "./retry.ts";
 import {
   findTask,
@@ -25,6 +26,7 @@ import {
   type TaskState,
 } from "./state.ts";
 import { isTerminalRun, isTerminalTask, type Reason } from "./status.ts";
+import { memoryOutcome, recallOf } from "./task-memory.ts";
 
 /** Events in order, possibly none; or why not. */
 export type Decision = readonly Event[] | Fault;
@@ -35,9 +37,6 @@ export function isFault(decision: Decision): decision is Fault {
 }
 
 const NOTHING: readonly Event[] = [];
-
-/** Definitions may already wish for memories; nobody shall think that an empty answer was a search. */
-export const MEMORY_NOTE = "memory.retrieve yields nothing: this daemon has no memory hub";
 
 type Interrupt = Extract<SignalContent, { kind: "interrupt" }>;
 
@@ -117,6 +116,8 @@ function decideTask(run: RunState, task: TaskState, command: TaskCommand): Decis
         ? [{ type: "task_deeds", at, task: id, attempt, deeds: command.deeds }]
         : NOTHING;
     }
+    case "recall":
+      return decideRecall(task, command);
     case "signal":
       return decideSignal(run, task, command);
     case "receipt":
@@ -129,7 +130,7 @@ function decideTask(run: RunState, task: TaskState, command: TaskCommand): Decis
 function started(task: TaskState, at: number, worker: string | undefined): Event {
   const attempt = task.attempt + 1;
   const lease = task.fence + 1;
-  const event: Event = {
+  return {
     type: "task_started",
     at,
     task: task.id,
@@ -137,7 +138,14 @@ function started(task: TaskState, at: number, worker: string | undefined): Event
     ...(lease === attempt ? {} : { lease }),
     ...(worker === undefined ? {} : { worker }),
   };
-  return task.node.task.memory?.retrieve === undefined ? event : { ...event, note: MEMORY_NOTE };
+}
+
+/** A question is answered once; so many questions are enough for any task. */
+function decideRecall(task: TaskState, command: Extract<Command, { type: "recall" }>): Decision {
+  const { at, lease, recall } = command;
+  if (!isCurrent(task, lease) || task.recalls.length >= MEMORY_LIMITS.questions) return NOTHING;
+  if (recallOf(task, recall.question) !== undefined) return NOTHING;
+  return [{ type: "task_recalled", at, task: task.id, attempt: task.attempt, recall }];
 }
 
 /** Whether `lease` is the one that runs now; everything else is a voice from the past. */
@@ -182,7 +190,10 @@ function decideReport(
     return interrupted(run, task, at, interrupt);
   }
   if (outcome.kind === "success") {
-    return [{ type: "task_completed", at, task: task.id, attempt, output: outcome.output }];
+    const { output, memories } = outcome;
+    const memory = memoryOutcome(run, task, output, memories);
+    const learned = memory === undefined ? {} : { memory };
+    return [{ type: "task_completed", at, task: task.id, attempt, output, ...learned }];
   }
   if (outcome.kind === "returned") {
     return run.ending === undefined

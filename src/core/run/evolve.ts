@@ -8,6 +8,7 @@ import type { Instant } from "../../base/time.ts";
 import { isUnsuccessful } from "./binding.ts";
 import { addInstances, NO_DEEDS } from "./birth.ts";
 import type { Deed, Event } from "./message.ts";
+import { NO_RECALLS } from "./recall.ts";
 import { agendaOf, findTask, type MailboxEntry, type RunState, type TaskState } from "./state.ts";
 import { isTerminalTask, type RunStatus } from "./status.ts";
 import { MOVE_OF_EVENT, nextStatus } from "./task-machine.ts";
@@ -85,6 +86,9 @@ function evolveTask(
       return returnLease(run, task, undefined);
     case "task_deeds":
       task.deeds = withDeeds(task.deeds, event.deeds);
+      return;
+    case "task_recalled":
+      task.recalls = [...task.recalls, event.recall];
       return;
     case "task_progress":
       task.percent = event.percent;
@@ -197,6 +201,7 @@ function close(run: RunState, task: TaskState, at: Instant): void {
   task.stopping = undefined;
   task.checkpoint = undefined;
   task.deeds = NO_DEEDS;
+  task.recalls = NO_RECALLS;
   if (task.mailbox?.some(isUnadmitted)) agendaOf(run).expiring.push(task.index);
   if (isUnsuccessful(task) && task.node.task.onError.kind === "fail") agendaOf(run).fatal ??= task;
   if (task.item !== undefined) return closeInstance(run, task);

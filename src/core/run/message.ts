@@ -9,11 +9,17 @@ import type { Payload } from "../../base/payload.ts";
 import type { Instant, Millis } from "../../base/time.ts";
 import type { RunRequest } from "../dag/definition.ts";
 import type { RunLimits } from "./limits.ts";
+import type { MemoryOutcome, MemoryWrite, Recall } from "./recall.ts";
 import type { FailureClass, Reason } from "./status.ts";
 
 /** How an attempt ended, as its transport reports it; exactly one per attempt. */
 export type Outcome =
-  | { readonly kind: "success"; readonly output: Payload }
+  | {
+      readonly kind: "success";
+      readonly output: Payload;
+      /** What the attempt wants remembered. */
+      readonly memories?: readonly MemoryWrite[];
+    }
   | {
       readonly kind: "failure";
       readonly failure: FailureClass;
@@ -133,6 +139,14 @@ export type Command =
       readonly lease: number;
       readonly deeds: readonly Deed[];
     }
+  /** The memory answered a question of the attempt. */
+  | {
+      readonly type: "recall";
+      readonly at: Instant;
+      readonly task: TaskId;
+      readonly lease: number;
+      readonly recall: Recall;
+    }
   | {
       readonly type: "timer";
       readonly at: Instant;
@@ -240,6 +254,14 @@ export type Event =
       readonly attempt: number;
       readonly deeds: readonly Deed[];
     }
+  /** What the task is shown of the memory; later attempts that ask the same are shown the same. */
+  | {
+      readonly type: "task_recalled";
+      readonly at: Instant;
+      readonly task: TaskId;
+      readonly attempt: number;
+      readonly recall: Recall;
+    }
   | {
       readonly type: "task_progress";
       readonly at: Instant;
@@ -262,6 +284,8 @@ export type Event =
       readonly task: TaskId;
       readonly attempt: number;
       readonly output?: Payload;
+      /** Absent when it means nothing for the memory. */
+      readonly memory?: MemoryOutcome;
     }
   | {
       readonly type: "task_retrying";

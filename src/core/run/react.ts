@@ -63,6 +63,7 @@ export function react(run: RunState, event: Event): readonly Effect[] {
     case "run_ending":
     case "task_progress":
     case "task_deeds":
+    case "task_recalled":
     case "task_checkpointed":
     case "task_expanded":
     case "task_waiting":

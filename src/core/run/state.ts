@@ -9,6 +9,7 @@ import type { Instant, Millis } from "../../base/time.ts";
 import type { RunRequest } from "../dag/definition.ts";
 import type { Plan, PlanNode } from "../dag/plan.ts";
 import type { Deed, Idempotency, Receipt, SignalContent } from "./message.ts";
+import type { Recall } from "./recall.ts";
 import type { Reason, RunStatus, TaskStatus } from "./status.ts";
 
 /** A signal in a task's mailbox, kept until the task ends. */
@@ -81,6 +82,8 @@ export interface TaskState {
   checkpoint: Uint8Array | undefined;
   /** What its attempts did that must not be done twice, by name. */
   deeds: readonly Deed[];
+  /** What it was shown of the memory, one for each question. */
+  recalls: readonly Recall[];
   /** Set by an interrupt that replaces the input. */
   replacedInput: Payload | undefined;
   /** Id of the interrupt that asked the running attempt to stop. */

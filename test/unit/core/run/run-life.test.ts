@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import { type Json, jsonPayload } from "../../../../src/base/payload.ts";
-import { MEMORY_NOTE } from "../../../../src/core/run/decide.ts";
 import type { Event } from "../../../../src/core/run/message.ts";
 import { RunHarness } from "../../../support/run-harness.ts";
 
@@ -253,17 +252,6 @@ describe("retries", () => {
     expect(run.run.status).toBe("COMPLETED");
     expect(run.task("a").attempt).toBe(1);
     expect(run.task("b").attempt).toBe(2);
-  });
-});
-
-describe("memory", () => {
-  test("an attempt whose task wishes for memories says that there is no hub", () => {
-    const run = new RunHarness({
-      name: "m",
-      tasks: [{ id: "a", agent: "x", memory: { retrieve: { vector_query: "q" } } }],
-    });
-    run.start("a");
-    expect(run.events.at(-1)).toMatchObject({ type: "task_started", note: MEMORY_NOTE });
   });
 });
 
