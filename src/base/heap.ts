@@ -70,37 +70,38 @@ export class Heap<T extends HeapEntry> {
     return this.#entries.values();
   }
 
+  /** Moves an entry towards the top: others make way, and it is written once, where it stays. */
   #rise(from: number): void {
+    const entries = this.#entries;
+    const entry = entries[from] as T;
     let at = from;
     while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!this.#swapIfBefore(at, parent)) return;
-      at = parent;
+      const up = (at - 1) >> 1;
+      const parent = entries[up] as T;
+      if (!this.#before(entry, parent)) break;
+      entries[at] = parent;
+      parent.heapIndex = at;
+      at = up;
     }
+    entries[at] = entry;
+    entry.heapIndex = at;
   }
 
+  /** Moves an entry towards the leaves, likewise. */
   #sink(from: number): void {
+    const entries = this.#entries;
+    const entry = entries[from] as T;
     let at = from;
-    for (;;) {
-      const left = 2 * at + 1;
-      if (left >= this.#entries.length) return;
-      const right = left + 1;
-      const leftEntry = this.#entries[left] as T;
-      const rightEntry = this.#entries[right];
-      const child = rightEntry !== undefined && this.#before(rightEntry, leftEntry) ? right : left;
-      if (!this.#swapIfBefore(child, at)) return;
-      at = child;
+    for (let down = 2 * at + 1; down < entries.length; down = 2 * at + 1) {
+      const right = entries[down + 1];
+      if (right !== undefined && this.#before(right, entries[down] as T)) down++;
+      const child = entries[down] as T;
+      if (!this.#before(child, entry)) break;
+      entries[at] = child;
+      child.heapIndex = at;
+      at = down;
     }
-  }
-
-  #swapIfBefore(child: number, parent: number): boolean {
-    const low = this.#entries[child] as T;
-    const high = this.#entries[parent] as T;
-    if (!this.#before(low, high)) return false;
-    this.#entries[parent] = low;
-    this.#entries[child] = high;
-    low.heapIndex = parent;
-    high.heapIndex = child;
-    return true;
+    entries[at] = entry;
+    entry.heapIndex = at;
   }
 }

@@ -17,16 +17,13 @@ import type {
   WorkerAgent,
 } from "../../gen/goclaw/v1/worker_service_pb.ts";
 import {
-  AssignSchema,
   CancelSchema,
   EarlierAttemptSchema,
   EffectReceiptSchema,
   FailureClass,
-  LeaseSchema,
   RefusedAgentSchema,
   SignalSchema,
   VerdictOutcome,
-  VerdictSchema,
   WelcomeSchema,
 } from "../../gen/goclaw/v1/worker_service_pb.ts";
 import type { Data } from "../../gen/goclaw/v1/workflow_pb.ts";
@@ -154,26 +151,33 @@ export function writeAssign(
 ): Assign {
   const { deadlineAt, heartbeatTimeoutMs, lastCheckpoint, earlier } = assignment;
   const { output: input, outputData: inputData } = writeOutput(assignment.input, choice.rawValues);
-  const assign = create(AssignSchema, {
-    lease: create(LeaseSchema, {
+  // Written out with every field, as `create` would do it: there is one per attempt, and this takes a tenth of the time.
+  const assign: Assign = {
+    $typeName: "goclaw.v1.Assign",
+    lease: {
+      $typeName: "goclaw.v1.Lease",
       leaseId: assignment.key,
       runId: assignment.runId,
       taskId: assignment.taskId,
       attempt: assignment.attempt,
       fence: BigInt(assignment.lease),
-    }),
+    },
     agent: agentName(assignment.agent),
     version,
+    input,
+    inputData,
+    timeoutMs: deadlineAt === undefined ? 0n : millis(Math.max(1, deadlineAt - now)),
     idempotencyKey: assignment.idempotencyKey,
     workflow: assignment.workflow,
     namespace: assignment.namespace,
     sessionId: assignment.sessionId ?? "",
     traceId: assignment.traceId,
-  });
-  if (input !== undefined) assign.input = input;
-  if (inputData !== undefined) assign.inputData = inputData;
-  if (deadlineAt !== undefined) assign.timeoutMs = millis(Math.max(1, deadlineAt - now));
-  if (heartbeatTimeoutMs !== undefined) assign.heartbeatTimeoutMs = millis(heartbeatTimeoutMs);
+    heartbeatTimeoutMs: heartbeatTimeoutMs === undefined ? 0n : millis(heartbeatTimeoutMs),
+    signals: [],
+    history: [],
+    receipts: [],
+    inputIsRunInput: false,
+  };
   if (lastCheckpoint !== undefined) assign.checkpoint = lastCheckpoint;
   for (const signal of assignment.signals) assign.signals.push(writeSignal("", signal, choice));
   for (const deed of assignment.deeds ?? []) assign.receipts.push(writeDeed(deed, choice));
@@ -237,7 +241,12 @@ export function writeCancel(leaseId: string, reason: ReasonWord, graceMs: Millis
 }
 
 export function writeVerdict(leaseId: string, outcome: VerdictWord, message: string): Verdict {
-  return create(VerdictSchema, { leaseId, outcome: VerdictOutcome[outcome], message });
+  return {
+    $typeName: "goclaw.v1.Verdict",
+    leaseId,
+    outcome: VerdictOutcome[outcome],
+    message,
+  };
 }
 
 /** Throws what {@link readPayload} throws. */
