@@ -229,7 +229,7 @@ async function assemble(config: Config, face: Face, base: Base): Promise<Parts> 
   const functions = new FunctionTransport({}, { host });
   for (const agent of face.agents) functions.register(agent);
   const workers = face.workers
-    ? new WorkerPool({}, { host, log: log.child({ module: "workers" }) })
+    ? new WorkerPool(config.workers, { host, log: log.child({ module: "workers" }) })
     : undefined;
   const runtime = new Runtime(
     { payloadBytes: config.limits.payloadBytes, timerMs: config.limits.timerMs },

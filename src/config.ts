@@ -34,6 +34,8 @@ export type LogConfig = Settings["log"];
 export type MemoryConfig = Omit<Settings["memory"], "forgetThreshold"> & {
   readonly forgetThreshold: number;
 };
+/** Times of the worker protocol. */
+export type WorkersConfig = Settings["workers"];
 /** Bounds of everything a caller can grow; see docs/configuration.md for each. */
 export type Limits = Settings["limits"];
 
@@ -59,6 +61,7 @@ export interface Config {
   readonly bus: BusConfig;
   readonly log: LogConfig;
   readonly memory: MemoryConfig;
+  readonly workers: WorkersConfig;
   readonly limits: Limits;
 }
 
@@ -170,6 +173,7 @@ interface Contradiction {
 function contradictions(config: Config): readonly Contradiction[] {
   return [
     ...listenProblems(config),
+    ...workerProblems(config),
     ...config.lanes.named.flatMap((lane) => laneProblems(config, lane)),
     ...config.commandAgents.flatMap((agent, at) => duplicateAgent(config, agent.name, at)),
   ];
@@ -188,6 +192,17 @@ function listenProblems({ listen, insecure }: Config): readonly Contradiction[] 
       remedy: "Listen on 127.0.0.1, or accept the risk with `insecure: true` (`--insecure`).",
     },
   ];
+}
+
+/** Times within which a worker must have been probed at least once. */
+const LONGER_THAN_PROBES = ["silenceMs", "leaseMs"] as const;
+
+function workerProblems({ workers }: Config): readonly Contradiction[] {
+  return LONGER_THAN_PROBES.filter((field) => workers[field] <= workers.probeMs).map((field) => ({
+    path: ["workers", field],
+    message: `${workers[field]} ms is no longer than the time between two probes (${workers.probeMs} ms)`,
+    remedy: "Workers would come and go without fault; take at least three times `workers.probe`.",
+  }));
 }
 
 /** Whether only this machine can reach a host. */

@@ -11,6 +11,7 @@ import { definitionsCommand } from "./commands/definitions.ts";
 import { initCommand } from "./commands/init.ts";
 import { lanesCommand } from "./commands/lanes.ts";
 import { memoryCommand } from "./commands/memory.ts";
+import { outputCommand } from "./commands/output.ts";
 import { planCommand, validateCommand } from "./commands/plan.ts";
 import { getCommand, listCommand } from "./commands/read.ts";
 import { runCommand } from "./commands/run.ts";
@@ -32,6 +33,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   serveCommand,
   submitCommand,
   watchCommand,
+  outputCommand,
   getCommand,
   listCommand,
   cancelCommand,

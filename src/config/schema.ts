@@ -4,7 +4,7 @@
  * lowered but not raised, because what is above them was never tested.
  */
 import { TIMER_MAX_MS } from "../base/time.ts";
-import type { BytesField, GroupField, IntegerField, PerCore } from "./field.ts";
+import type { BytesField, DurationField, GroupField, IntegerField, PerCore } from "./field.ts";
 import { MEMORY } from "./memory-schema.ts";
 
 const SECOND = 1_000;
@@ -196,6 +196,39 @@ const BUS = {
         },
       },
     },
+  },
+} as const satisfies GroupField;
+
+const workerTime = <Default extends number>(minMs: number, ms: Default, doc: string) =>
+  ({ kind: "duration", minMs, maxMs: HOUR, default: ms, doc }) as const satisfies DurationField;
+
+const WORKERS = {
+  kind: "group",
+  doc: "Times that the daemon and its workers live by; see docs/workers.md",
+  fields: {
+    probeMs: workerTime(
+      100,
+      5 * SECOND,
+      "Time between two probes; three without an answer make a worker silent",
+    ),
+    silenceMs: workerTime(
+      300,
+      15 * SECOND,
+      "A worker that hears nothing for this long connects again",
+    ),
+    ackMs: workerTime(100, 3 * SECOND, "Longest time until an assignment is acknowledged"),
+    leaseMs: workerTime(300, 30 * SECOND, "A lease that is not renewed for this long is lost"),
+    graceMs: workerTime(
+      0,
+      10 * SECOND,
+      "How long leases wait for a worker whose connection ended, also after a restart of the daemon",
+    ),
+    pollMs: workerTime(
+      SECOND,
+      60 * SECOND,
+      "A polling worker that does not call for this long is gone",
+    ),
+    affinityMs: workerTime(0, 200, "How long a task waits for the worker that had its session"),
   },
 } as const satisfies GroupField;
 
@@ -456,6 +489,7 @@ export const CONFIG_SCHEMA = {
       },
     },
     memory: MEMORY,
+    workers: WORKERS,
     limits: LIMITS,
   },
 } as const satisfies GroupField;

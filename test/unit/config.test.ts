@@ -287,6 +287,22 @@ describe("values", () => {
   });
 });
 
+test("times of workers must leave room for a probe", () => {
+  expect(read(file({ workers: { probe: "1s", lease: "3s", grace: "0ms" } })).workers).toEqual({
+    probeMs: 1_000,
+    silenceMs: 15_000,
+    ackMs: 3_000,
+    leaseMs: 3_000,
+    graceMs: 0,
+    pollMs: 60_000,
+    affinityMs: 200,
+  });
+  expect(lines(file({ workers: { lease: "5s" } }))).toEqual([
+    "goclaw.yaml workers.lease: 5000 ms is no longer than the time between two probes (5000 ms). " +
+      "Workers would come and go without fault; take at least three times `workers.probe`.",
+  ]);
+});
+
 describe("problems", () => {
   test("all problems of all sources come at once, with positions", () => {
     const source: Source = {

@@ -392,6 +392,48 @@ describe("run", () => {
   });
 });
 
+describe("output", () => {
+  const piece = (attempt: number, offset: number, text: string) => ({
+    attempt,
+    offset: BigInt(offset),
+    data: new TextEncoder().encode(text),
+  });
+
+  test("prints what the task writes; gaps and new attempts are told on the side", async () => {
+    const asked: unknown[] = [];
+    const cli = cliWith({
+      runs: {
+        async *watchOutput({ runId, taskId }) {
+          asked.push([runId, taskId]);
+          const euro = new TextEncoder().encode("€");
+          yield piece(1, 0, "one ");
+          yield piece(1, 9, "two");
+          yield { attempt: 2, offset: 0n, data: euro.subarray(0, 1) };
+          yield { attempt: 2, offset: 1n, data: euro.subarray(1) };
+        },
+      },
+    });
+    expect(await cli.run("output", RUN, "analyze[3]")).toBe(0);
+    expect(asked).toEqual([[RUN, "analyze[3]"]]);
+    expect(cli.stdout).toBe("one two€");
+    expect(cli.stderr).toBe("goclaw: 5 bytes are lost\ngoclaw: attempt 2 begins\n");
+  });
+
+  test("a task that does not exist is a failure", async () => {
+    const cli = cliWith({
+      runs: {
+        // biome-ignore lint/correctness/useYield: it fails before the first piece
+        async *watchOutput() {
+          throw new ConnectError("no such task", Code.NotFound);
+        },
+      },
+    });
+    expect(await cli.run("output", RUN, "a")).toBe(1);
+    expect(cli.stdout).toBe("");
+    expect(cli.stderr).toContain("no such task");
+  });
+});
+
 describe("watch", () => {
   const event = (sequence: bigint) =>
     create(TaskEventSchema, {
