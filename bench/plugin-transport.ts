@@ -90,6 +90,7 @@ async function withTransport<T>(
     log: ignore,
     output: ignore,
     receipt: ignore,
+    recall: ignore,
     finish: () => finished(),
   };
   await transport.open(listener, ignore);

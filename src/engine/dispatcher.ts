@@ -11,6 +11,7 @@ import type { Evaluated } from "../core/dag/expression.ts";
 import { inputOf, outputOf } from "../core/run/binding.ts";
 import { isUnadmitted } from "../core/run/evolve.ts";
 import type { Deed, Effect, Event, Outcome } from "../core/run/message.ts";
+import type { RecallWish } from "../core/run/recall.ts";
 import {
   findTask,
   type MailboxEntry,
@@ -18,11 +19,13 @@ import {
   STOP_GRACE_MS,
   type TaskState,
 } from "../core/run/state.ts";
+import { shownTo, wishesMemories } from "../core/run/task-memory.ts";
 import type {
   AgentInfo,
   Assignment,
   AttemptRef,
   DeliveredSignal,
+  RecallAnswer,
   StopRequest,
 } from "../ports/agent.ts";
 import type { Host } from "../ports/host.ts";
@@ -30,6 +33,7 @@ import type { Logger, Metrics } from "../ports/telemetry.ts";
 import type { LateReport, WorkerListener } from "../ports/worker.ts";
 import type { OutputRings } from "../runtime/output-rings.ts";
 import type { LimitGuard } from "./limits.ts";
+import type { Recalls } from "./recalls.ts";
 import type { RunCommand, Unstamped } from "./shard.ts";
 import type { Timers } from "./timers.ts";
 
@@ -59,6 +63,7 @@ interface Deps {
   ) => void;
   readonly late: WorkerListener["late"];
   readonly outputs: Pick<OutputRings, "write">;
+  readonly recalls: Recalls;
 }
 
 /** Progress of one attempt is journaled at most this often; the last value always arrives with the end. */
@@ -70,7 +75,10 @@ export function attemptKey(runId: RunId, taskId: string, lease: number): string 
 }
 
 interface Flight extends AttemptRef {
+  readonly run: RunState;
   progressAt: Instant;
+  /** Signals for an attempt that still waits for what it is to be shown of the memory. */
+  waiting?: string[] | undefined;
 }
 
 export class Dispatcher implements WorkerListener {
@@ -115,7 +123,7 @@ export class Dispatcher implements WorkerListener {
       case "dispatch":
         return this.#dispatch(run, effect, at);
       case "stop":
-        return this.#deps.runner.stop(attemptKey(run.id, effect.task, effect.lease), {
+        return this.#stop(attemptKey(run.id, effect.task, effect.lease), {
           reason: effect.reason,
           graceMs: effect.graceMs,
         });
@@ -192,6 +200,13 @@ export class Dispatcher implements WorkerListener {
     this.#deps.outputs.write(flight.runId, flight.taskId, flight.attempt, data, offset);
   }
 
+  recall(key: string, wish: RecallWish, answer: (recall: RecallAnswer) => void): void {
+    const flight = this.#flights.get(key);
+    const task = flight && findTask(flight.run, flight.taskId);
+    if (task === undefined || this.#closed || task.lease !== flight?.lease) return;
+    this.#deps.recalls.byAgent(flight.run, task, wish, answer);
+  }
+
   late(report: LateReport, settled: Parameters<WorkerListener["late"]>[1]): void {
     if (!this.#closed) this.#deps.late(report, settled);
   }
@@ -228,7 +243,8 @@ export class Dispatcher implements WorkerListener {
     if (task === undefined || task.lease !== lease) return;
     const key = attemptKey(run.id, taskId, lease);
     const { attempt } = task;
-    this.#flights.set(key, { key, runId: run.id, taskId, attempt, lease, progressAt: 0 });
+    const flight: Flight = { key, run, runId: run.id, taskId, attempt, lease, progressAt: 0 };
+    this.#flights.set(key, flight);
     const input = this.#inputOf(run, task);
     if ("problem" in input) {
       const outcome: Outcome = {
@@ -239,9 +255,34 @@ export class Dispatcher implements WorkerListener {
       return this.finish(key, outcome);
     }
     const timeoutMs = this.#armTimeout(run, task, at);
+    if (!wishesMemories(run, task)) {
+      return this.#handOver(flight, task, input.value, timeoutMs, mail);
+    }
+    flight.waiting = [...mail];
+    this.#deps.recalls.beforeAttempt(run, task, () => {
+      if (this.#closed || this.#flights.get(key) !== flight) return;
+      const { waiting } = flight;
+      flight.waiting = undefined;
+      this.#handOver(flight, task, input.value, timeoutMs, waiting ?? []);
+    });
+  }
+
+  #handOver(
+    { key, run }: Flight,
+    task: TaskState,
+    input: Payload,
+    timeoutMs: Millis | undefined,
+    mail: readonly string[],
+  ): void {
     this.#deps.metrics.taskStartLatency((this.#deps.host.now() - task.readyAt) / 1000);
     const signals = signalsOf(run, task, mail);
-    this.#deps.runner.start(assignmentOf(run, task, key, input.value, timeoutMs, signals));
+    this.#deps.runner.start(assignmentOf(run, task, key, input, timeoutMs, signals));
+  }
+
+  /** An attempt that nobody runs yet has stopped at once. */
+  #stop(key: string, request: StopRequest): void {
+    if (this.#flights.get(key)?.waiting === undefined) return this.#deps.runner.stop(key, request);
+    this.finish(key, { kind: "stopped" });
   }
 
   /**
@@ -251,7 +292,7 @@ export class Dispatcher implements WorkerListener {
   adopt(run: RunState, task: TaskState): void {
     const { id: taskId, lease, attempt } = task;
     const key = attemptKey(run.id, taskId, lease);
-    this.#flights.set(key, { key, runId: run.id, taskId, attempt, lease, progressAt: 0 });
+    this.#flights.set(key, { key, run, runId: run.id, taskId, attempt, lease, progressAt: 0 });
     const isRunning = task.status === "RUNNING";
     const timeoutMs = isRunning ? this.#armTimeout(run, task, task.startedAt) : undefined;
     const signals = (task.mailbox ?? [])
@@ -304,7 +345,10 @@ export class Dispatcher implements WorkerListener {
     const task = findTask(run, taskId);
     const entry = task?.mailbox?.find((e) => e.signal === signal);
     if (task === undefined || entry === undefined || task.lease !== lease) return;
-    this.#deps.runner.signal(attemptKey(run.id, taskId, lease), deliveredSignal(run, entry));
+    const key = attemptKey(run.id, taskId, lease);
+    const waiting = this.#flights.get(key)?.waiting;
+    if (waiting !== undefined) waiting.push(signal);
+    else this.#deps.runner.signal(key, deliveredSignal(run, entry));
   }
 }
 
@@ -317,6 +361,7 @@ function assignmentOf(
   signals: readonly DeliveredSignal[],
 ): Assignment {
   const { request } = run;
+  const shown = shownTo(task);
   return {
     key,
     runId: run.id,
@@ -335,6 +380,7 @@ function assignmentOf(
     heartbeatTimeoutMs: task.node.task.heartbeatTimeoutMs,
     lastCheckpoint: task.checkpoint,
     signals,
+    ...(shown === undefined ? {} : { memories: shown.memories }),
     ...(task.worker === undefined ? NOT_WORKED : workedAssignment(task)),
   };
 }

@@ -10,7 +10,6 @@ import { canonicalJson, parseCanonical } from "../core/dag/compile.ts";
 import type { Definition } from "../core/dag/definition.ts";
 import type { Plan } from "../core/dag/plan.ts";
 import type { LaneStatus } from "../core/lane/lane.ts";
-import { runOutput } from "../core/run/binding.ts";
 import type { Effect, EventType, Idempotency, RunEvents } from "../core/run/message.ts";
 import { taskDeadline, timersOf } from "../core/run/react.ts";
 import { findTask, type RunState, type TaskState } from "../core/run/state.ts";
@@ -20,6 +19,7 @@ import type { LaneManager } from "../lanes/lane-manager.ts";
 import type { AgentInfo } from "../ports/agent.ts";
 import type { Host } from "../ports/host.ts";
 import type { Journal, LateResult, RegisteredDefinition } from "../ports/journal.ts";
+import type { TaskMemory } from "../ports/task-memory.ts";
 import type { Logger, Metrics } from "../ports/telemetry.ts";
 import { type OutputChunk, OutputRings } from "../runtime/output-rings.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -39,11 +39,12 @@ import type {
 } from "./api.ts";
 import { Definitions } from "./definitions.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import { FinishedRuns } from "./finished.ts";
+import { endOf, FinishedRuns } from "./finished.ts";
 import { fingerprintText, IdempotencyKeys } from "./idempotency.ts";
 import { LateResults } from "./late-results.ts";
 import { ENGINE_LIMITS, type EngineLimits, LimitGuard } from "./limits.ts";
 import { Reader } from "./reader.ts";
+import { Recalls } from "./recalls.ts";
 import { recoverRuns } from "./recovery.ts";
 import { RunControl } from "./run-control.ts";
 import { traced } from "./run-request.ts";
@@ -58,6 +59,8 @@ export interface EngineDeps {
   readonly lanes: LaneManager;
   readonly runtime: Runtime;
   readonly hub: EventHub;
+  /** Without one, tasks that wish for memories are shown none. */
+  readonly memory?: TaskMemory;
   readonly log: Logger;
   readonly metrics: Metrics;
   /** The store failed; nothing is acknowledged any more and the process should restart. */
@@ -125,6 +128,7 @@ export class Engine implements EngineApi, ShardListener {
       (runId) => this.#shard.runs.has(runId) || this.#finished.recent(runId) !== undefined,
     );
     this.#timers = new Timers(host, (alarm) => this.#alarm(alarm));
+    const ask: Shard["ask"] = (runId, command, done) => this.#shard.ask(runId, command, done);
     this.#dispatcher = new Dispatcher({
       host,
       runner: runtime,
@@ -133,9 +137,10 @@ export class Engine implements EngineApi, ShardListener {
       metrics,
       guard,
       tell: (runId, command) => this.#shard.tell(runId, command),
-      ask: (runId, command, done) => this.#shard.ask(runId, command, done),
+      ask,
       late: (report, settled) => this.#lateResults.judge(report, settled),
       outputs: this.#outputs,
+      recalls: new Recalls({ host, memory: deps.memory, ask }),
     });
     this.#shard = new Shard(options, {
       host,
@@ -213,7 +218,12 @@ export class Engine implements EngineApi, ShardListener {
   committed(events: RunEvents, run: RunState, ended: boolean): void {
     this.#deps.hub.publish(events);
     if (events.firstSequence === 1) this.#keys.accepted(run);
+    let sequence = events.firstSequence - 1;
     for (const event of events.events) {
+      sequence++;
+      if (event.type === "task_completed" && event.memory !== undefined) {
+        this.#deps.memory?.committed(run.id, sequence, event);
+      }
       countEvent(this.#deps.metrics, event);
       this.#guard.countEvent(event, run);
       if (TASK_ENDS.has(event.type)) this.#outputs.end(run.id, (event as { task: TaskId }).task);
@@ -483,15 +493,4 @@ export class Engine implements EngineApi, ShardListener {
     await this.#deps.runtime.close();
     await this.#deps.journal.close();
   }
-}
-
-function endOf(run: RunState): EndedRun {
-  const output = run.status === "COMPLETED" ? runOutput(run) : undefined;
-  return {
-    runId: run.id,
-    status: run.status,
-    reason: run.ending?.reason,
-    message: run.ending?.message ?? "",
-    output: output !== undefined && "value" in output ? output.value : undefined,
-  };
 }

@@ -4,8 +4,10 @@
  */
 import { fault, refuse } from "../base/fault.ts";
 import type { RunId } from "../base/ids.ts";
+import { runOutput } from "../core/run/binding.ts";
 import type { RunState } from "../core/run/state.ts";
 import type { Journal } from "../ports/journal.ts";
+import type { EndedRun } from "./api.ts";
 import type { Definitions } from "./definitions.ts";
 import { replay } from "./replay.ts";
 
@@ -57,4 +59,16 @@ export class FinishedRuns {
     const stored = await this.#journal.load(runId);
     return stored && replay(stored, this.#definitions);
   }
+}
+
+/** How a run ended, for whoever waited for it. */
+export function endOf(run: RunState): EndedRun {
+  const output = run.status === "COMPLETED" ? runOutput(run) : undefined;
+  return {
+    runId: run.id,
+    status: run.status,
+    reason: run.ending?.reason,
+    message: run.ending?.message ?? "",
+    output: output !== undefined && "value" in output ? output.value : undefined,
+  };
 }

@@ -38,6 +38,47 @@ export interface AgentLog {
   error(message: string): void;
 }
 
+/** Something that was remembered. */
+export interface AgentMemoryEntry {
+  readonly id: string;
+  /** `note`, or the word that its author chose. */
+  readonly kind: string;
+  readonly text: string;
+  /** How well it was remembered when it was shown, in [0, 1]. */
+  readonly strength: number;
+}
+
+export interface RecallOptions {
+  /** Most entries, 1 to 1,000. Default 5. */
+  readonly limit?: number;
+  /** Metadata that entries must have. */
+  readonly filter?: { readonly [key: string]: string };
+}
+
+export interface RememberOptions {
+  /** Default `note`. */
+  readonly kind?: string;
+  readonly metadata?: { readonly [key: string]: string };
+  /** How sure it is. Default `normal`. */
+  readonly importance?: "important" | "normal" | "captured" | "noise";
+}
+
+/** The memory of the run's session; of the run alone when it has no session. */
+export interface AgentMemory {
+  /** What the definition of the task asked for (`memory.retrieve`). */
+  readonly shown: readonly AgentMemoryEntry[];
+  /**
+   * Asks the memory. The answer is journaled: a later attempt that asks the same gets the same. Resolves to an empty list,
+   * with a line in the log, when the memory cannot answer. What this attempt remembers is not found yet.
+   */
+  recall(text: string, options?: RecallOptions): Promise<readonly AgentMemoryEntry[]>;
+  /**
+   * Remembers a text if this attempt succeeds. At most 100 texts of 64 KiB, 1 MiB in all; throws a `RangeError` beyond that
+   * and a `TypeError` for what is no text.
+   */
+  remember(text: string, options?: RememberOptions): void;
+}
+
 /** Everything an agent can know and say about its attempt. Every member may be destructured. */
 export interface AgentContext {
   readonly runId: string;
@@ -68,6 +109,7 @@ export interface AgentContext {
   output(chunk: string | Uint8Array): void;
   /** A sign of life for tasks with a `heartbeat_timeout`; progress, checkpoint and log lines are ones too. */
   heartbeat(): void;
+  readonly memory: AgentMemory;
   /** Takes the signals that arrived since the last call, oldest first; taking them admits them. */
   signals(): readonly AgentSignal[];
 }

@@ -8,6 +8,7 @@ import type { RunId, TaskId } from "../base/ids.ts";
 import type { Json, Payload } from "../base/payload.ts";
 import type { Instant, Millis } from "../base/time.ts";
 import type { Deed, Outcome, SignalContent } from "../core/run/message.ts";
+import type { MemoryWrite, Recall, RecallWish, ShownMemory } from "../core/run/recall.ts";
 import type { Reason } from "../core/run/status.ts";
 
 /** Names one attempt; `key` is unique per attempt in this process and cheap to map by. */
@@ -48,6 +49,8 @@ export interface Assignment extends AttemptRef {
   };
   /** What earlier attempts did that must not be done twice. */
   readonly deeds?: readonly Deed[];
+  /** What the definition wants the attempt to be shown of the memory; absent when it wants nothing. */
+  readonly memories?: readonly ShownMemory[];
   readonly traceId: string;
   /** When the attempt is timed out by the engine; absent without limit. */
   readonly deadlineAt: Instant | undefined;
@@ -61,6 +64,13 @@ export interface Assignment extends AttemptRef {
 /** How an attempt ended; the same as the core's `Outcome`, for those who may import only ports. */
 export type AttemptOutcome = Outcome;
 
+/** What an attempt asks of the memory, and what it wants remembered, for those who may import only ports. */
+export type AttemptQuestion = RecallWish;
+export type AttemptMemory = MemoryWrite;
+
+/** What the memory answers to an attempt. */
+export type RecallAnswer = Pick<Recall, "memories" | "note">;
+
 /** What an attempt says while it runs. Calls for an attempt that is over are ignored and counted. */
 export interface AttemptListener {
   progress(key: string, percent: number, note: string): void;
@@ -71,6 +81,8 @@ export interface AttemptListener {
   receipt(key: string, signal: string, receipt: "delivered" | "admitted"): void;
   /** A piece of what the attempt writes; `offset` is where it stands in all of it, by default at the end. Ephemeral. */
   output(key: string, data: Uint8Array, offset?: number): void;
+  /** A question to the memory. Calls back once with a durable answer, or never when the attempt is over before. */
+  recall(key: string, wish: AttemptQuestion, answer: (recall: RecallAnswer) => void): void;
   /**
    * The end. The first call per attempt wins. `settled` is called once its consequences are durable; `isCommitted` is
    * false when the attempt had been given up before.

@@ -6,6 +6,7 @@
 import type { Json, Payload } from "../base/payload.ts";
 import type { Instant, Millis } from "../base/time.ts";
 import type { Deed } from "../core/run/message.ts";
+import type { MemoryWrite } from "../core/run/recall.ts";
 import type { FailureClass, Reason } from "../core/run/status.ts";
 import type { Assignment, AttemptListener, DeliveredSignal } from "./agent.ts";
 
@@ -105,7 +106,13 @@ export interface WorkerSession {
   progress(lease: string, news: WorkerNews): void;
   output(lease: string, offset: number, data: Uint8Array): void;
   receipt(lease: string, signal: string, receipt: "delivered" | "admitted"): void;
-  complete(lease: string, output: Payload, deeds: readonly Deed[]): void;
+  /** `memories` is what the attempt wants remembered. */
+  complete(
+    lease: string,
+    output: Payload,
+    deeds: readonly Deed[],
+    memories?: readonly MemoryWrite[],
+  ): void;
   fail(lease: string, failure: WorkerFailure, deeds: readonly Deed[]): void;
   /** An end that cannot be kept, whatever it was meant to be: the attempt fails, and the verdict says why. */
   reject(lease: string, message: string): void;

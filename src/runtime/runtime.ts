@@ -319,6 +319,7 @@ export class Runtime implements Placement {
       receipt: (key, signal, receipt) =>
         heard(key, (_, sink) => sink.receipt(key, signal, receipt)),
       output: (key, data, offset) => heard(key, (_, sink) => sink.output(key, data, offset)),
+      recall: (key, wish, answer) => heard(key, (_, sink) => sink.recall(key, wish, answer)),
       finish: (key, outcome, settled) => {
         if (!this.#flights.has(key)) settled?.(false);
         heard(key, (flight) => this.#finish(flight, outcome, settled));

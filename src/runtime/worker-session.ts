@@ -5,6 +5,7 @@
  */
 import type { Payload } from "../base/payload.ts";
 import type { Deed } from "../core/run/message.ts";
+import type { MemoryWrite } from "../core/run/recall.ts";
 import type {
   Slots,
   WorkerFailure,
@@ -91,8 +92,14 @@ export class PoolSession implements WorkerSession {
       lease.signals = lease.signals.filter((one) => one.signal !== signal);
   }
 
-  complete(id: string, output: Payload, deeds: readonly Deed[]): void {
-    this.#end(id, deeds, { kind: "success", output });
+  complete(
+    id: string,
+    output: Payload,
+    deeds: readonly Deed[],
+    memories: readonly MemoryWrite[] = [],
+  ): void {
+    const learned = memories.length === 0 ? {} : { memories };
+    this.#end(id, deeds, { kind: "success", output, ...learned });
   }
 
   fail(

@@ -19,7 +19,7 @@ import {
 } from "../../gen/goclaw/v1/worker_service_pb.ts";
 import { AgentCall } from "../adapters/agents/agent-call.ts";
 import { PAYLOAD_MAX_BYTES } from "../base/payload.ts";
-import type { AttemptListener, AttemptOutcome } from "../ports/agent.ts";
+import type { AttemptListener, AttemptOutcome, RecallAnswer } from "../ports/agent.ts";
 import type { Agent } from "../ports/agent-context.ts";
 import type { Host } from "../ports/host.ts";
 import type { Logger } from "../ports/telemetry.ts";
@@ -282,6 +282,7 @@ export class WorkerLeases {
       },
       receipt: (key, signal, receipt) => this.#receipt(key, signal, RECEIPTS[receipt]),
       output: (key, data) => this.#write(key, data),
+      recall: (_key, _wish, answer) => answer(NO_QUESTIONS),
       finish: (key, outcome) => this.#end(key, outcome),
     };
   }
@@ -303,6 +304,12 @@ export class WorkerLeases {
     this.#acknowledge(leaseId, signal, receipt);
   }
 }
+
+/** What is shown to an attempt comes with its Assign. */
+const NO_QUESTIONS: RecallAnswer = {
+  memories: [],
+  note: "a worker cannot ask: what the definition asks (memory.retrieve) is in ctx.memory.shown",
+};
 
 const RECEIPTS = { delivered: SignalReceipt.DELIVERED, admitted: SignalReceipt.ADMITTED } as const;
 

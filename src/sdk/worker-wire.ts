@@ -5,6 +5,7 @@
  */
 import { create } from "@bufbuild/protobuf";
 import type { Value } from "@bufbuild/protobuf/wkt";
+import { Importance } from "../../gen/goclaw/v1/memory_service_pb.ts";
 import { SignalKind } from "../../gen/goclaw/v1/run_pb.ts";
 import {
   type Assign,
@@ -14,6 +15,7 @@ import {
   FailSchema,
   FailureClass,
   type Lease,
+  RememberSchema,
   type Signal,
 } from "../../gen/goclaw/v1/worker_service_pb.ts";
 import { type Data, DataSchema } from "../../gen/goclaw/v1/workflow_pb.ts";
@@ -33,6 +35,13 @@ const CLASSES = {
   throttled: FailureClass.THROTTLED,
   cancelled: FailureClass.CANCELLED,
   invalid: FailureClass.INVALID,
+} as const;
+
+const IMPORTANCES = {
+  important: Importance.IMPORTANT,
+  normal: Importance.NORMAL,
+  captured: Importance.CAPTURED,
+  noise: Importance.NOISE,
 } as const;
 
 const encoder = new TextEncoder();
@@ -58,6 +67,7 @@ export function assignmentOf(assign: Assign, lease: Lease): Assignment {
     input,
     runInput: assign.inputIsRunInput ? input : payloadIn(assign.runInput, assign.runInputData),
     idempotencyKey: assign.idempotencyKey,
+    memories: assign.memories,
     traceId: assign.traceId,
     // The engine keeps the time and sends a Cancel.
     deadlineAt: undefined,
@@ -95,7 +105,7 @@ export function resultOf(
 ): Result {
   switch (outcome.kind) {
     case "success":
-      return successOf(leaseId, outcome.output, maxPayloadBytes);
+      return successOf(leaseId, outcome, maxPayloadBytes);
     case "failure":
       return failureOf(
         leaseId,
@@ -114,7 +124,11 @@ export function resultOf(
   }
 }
 
-function successOf(leaseId: string, output: Payload, maxPayloadBytes: number): Result {
+function successOf(
+  leaseId: string,
+  { output, memories = [] }: Extract<AttemptOutcome, { kind: "success" }>,
+  maxPayloadBytes: number,
+): Result {
   const data =
     "json" in output
       ? { mediaType: JSON_MEDIA_TYPE, data: encoder.encode(output.json) }
@@ -126,7 +140,13 @@ function successOf(leaseId: string, output: Payload, maxPayloadBytes: number): R
   }
   const message = create(CompleteSchema, { leaseId });
   message.outputData = create(DataSchema, data);
-  return { kind: "completes", message, bytes };
+  let textBytes = 0;
+  for (const { content: text, kind, metadata, importance } of memories) {
+    textBytes += text.length * 3;
+    const word = IMPORTANCES[importance];
+    message.memories.push(create(RememberSchema, { text, kind, metadata, importance: word }));
+  }
+  return { kind: "completes", message, bytes: bytes + textBytes };
 }
 
 function failureOf(leaseId: string, failure: FailureClass, text: string, retryAfterMs = 0): Result {

@@ -46,7 +46,7 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 const NAMESPACE_DEFAULT = "default";
 
-const IMPORTANCE: Readonly<Record<WireImportance, Importance>> = {
+export const IMPORTANCE: Readonly<Record<WireImportance, Importance>> = {
   [WireImportance.UNSPECIFIED]: "normal",
   [WireImportance.NORMAL]: "normal",
   [WireImportance.IMPORTANT]: "important",

@@ -11,6 +11,7 @@ import type {
   Fail,
   Hello,
   Progress,
+  Remember,
   Signal,
   Verdict,
   Welcome,
@@ -22,6 +23,7 @@ import {
   EffectReceiptSchema,
   FailureClass,
   RefusedAgentSchema,
+  ShownMemorySchema,
   SignalSchema,
   VerdictOutcome,
   WelcomeSchema,
@@ -31,6 +33,7 @@ import { FaultError, fault } from "../base/fault.ts";
 import { type Json, PAYLOAD_MAX_BYTES, type Payload, payloadSize } from "../base/payload.ts";
 import type { Millis } from "../base/time.ts";
 import type { Deed } from "../core/run/message.ts";
+import type { MemoryWrite } from "../core/run/recall.ts";
 import type { FailureClass as FailureWord, Reason as ReasonWord } from "../core/run/status.ts";
 import type { Assignment, DeliveredSignal } from "../ports/agent.ts";
 import type {
@@ -42,6 +45,7 @@ import type {
   WorkerSurface,
   WorkerWelcome,
 } from "../ports/worker.ts";
+import { IMPORTANCE } from "./wire-memory.ts";
 import { readPayload, valueText, writeOutput } from "./wire-payload.ts";
 
 /** The protocol version that is spoken here. */
@@ -130,10 +134,11 @@ export function writeWelcome(
 
 /** What an assignment weighs on the wire, near enough to keep messages small. */
 export function assignSize(assignment: Assignment, choice: WireChoice): number {
-  const { input, runInput, lastCheckpoint, signals, deeds } = assignment;
+  const { input, runInput, lastCheckpoint, signals, deeds, memories } = assignment;
   let bytes = 512 + payloadSize(input) + (lastCheckpoint?.byteLength ?? 0);
   if (choice.runInput && runInput !== input) bytes += payloadSize(runInput);
   for (const signal of signals) bytes += signalSize(signal);
+  for (const { text } of memories ?? []) bytes += text.length * 3 + 64;
   for (const { name, value } of deeds ?? []) bytes += name.length + payloadSize(value) + 16;
   return bytes;
 }
@@ -177,10 +182,14 @@ export function writeAssign(
     history: [],
     receipts: [],
     inputIsRunInput: false,
+    memories: [],
   };
   if (lastCheckpoint !== undefined) assign.checkpoint = lastCheckpoint;
   for (const signal of assignment.signals) assign.signals.push(writeSignal("", signal, choice));
   for (const deed of assignment.deeds ?? []) assign.receipts.push(writeDeed(deed, choice));
+  for (const memory of assignment.memories ?? []) {
+    assign.memories.push(create(ShownMemorySchema, memory));
+  }
   if (earlier !== undefined) {
     const { attempt, reason, message } = earlier;
     assign.history.push(create(EarlierAttemptSchema, { attempt, reason: Reason[reason], message }));
@@ -276,6 +285,12 @@ export function readFailure({ class: of, message, retryAfterMs }: Fail): WorkerF
   const failure = FAILURE[of] ?? "retryable";
   const wish = retryAfterMs === 0n ? {} : { retryAfterMs: Number(retryAfterMs) };
   return { failure, message, ...wish };
+}
+
+/** Something to remember; its bounds were checked. */
+export function readRemember({ text, kind, metadata, importance }: Remember): MemoryWrite {
+  const said = IMPORTANCE[importance] ?? "normal";
+  return { content: text, kind: kind || "note", metadata, importance: said };
 }
 
 /** Throws what {@link readPayload} throws. */

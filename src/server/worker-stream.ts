@@ -20,6 +20,7 @@ import {
   readNews,
   readOutput,
   readReceipt,
+  readRemember,
   writeWelcome,
 } from "./wire-worker.ts";
 import { WorkerOutbox } from "./worker-outbox.ts";
@@ -130,9 +131,14 @@ export function hearWork(session: WorkerSession, news: WorkNews, log: Logger): v
     const read = readReceipt(receipt);
     if (read !== undefined) session.receipt(leaseId, signalId, read);
   }
-  for (const { leaseId, output, outputData, receipts } of news.completes) {
+  for (const { leaseId, output, outputData, receipts, memories } of news.completes) {
     rejecting(session, leaseId, () =>
-      session.complete(leaseId, readOutput(output, outputData), readDeeds(receipts)),
+      session.complete(
+        leaseId,
+        readOutput(output, outputData),
+        readDeeds(receipts),
+        memories.map(readRemember),
+      ),
     );
   }
   for (const fail of news.fails) {

@@ -131,6 +131,7 @@ export class WorkerWorld {
       log: () => {},
       receipt: () => {},
       output: () => {},
+      recall: () => {},
       deeds: () => {},
       late: ({ lease }, settled) => {
         this.tally.late++;

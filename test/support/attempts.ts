@@ -4,7 +4,8 @@
  */
 import type { RunId } from "../../src/base/ids.ts";
 import type { Deed, Outcome } from "../../src/core/run/message.ts";
-import type { Assignment, DeliveredSignal } from "../../src/ports/agent.ts";
+import type { RecallWish } from "../../src/core/run/recall.ts";
+import type { Assignment, DeliveredSignal, RecallAnswer } from "../../src/ports/agent.ts";
 import type { Logger } from "../../src/ports/telemetry.ts";
 import type { LateReport, WorkerListener } from "../../src/ports/worker.ts";
 
@@ -19,6 +20,8 @@ interface Waiter {
 /** Remembers what attempts say. */
 export class Recorder implements WorkerListener {
   readonly reports: Report[] = [];
+  /** What the memory answers to every question. */
+  memory: RecallAnswer = { memories: [], note: "" };
   /** Set around a call into a transport: a report while it is set breaks the port's guarantee. */
   inside: string | undefined;
   readonly violations: string[] = [];
@@ -46,6 +49,11 @@ export class Recorder implements WorkerListener {
 
   output(key: string, data: Uint8Array): void {
     this.#record(["output", key, data]);
+  }
+
+  recall(key: string, wish: RecallWish, answer: (recall: RecallAnswer) => void): void {
+    this.#record(["recall", key, wish]);
+    answer(this.memory);
   }
 
   deeds(key: string, deeds: readonly Deed[]): void {

@@ -86,6 +86,7 @@ export class ListListener implements WorkerListener {
   output(key: string): void {
     this.heard.push(`output ${short(key)}`);
   }
+  recall(): void {}
   deeds(key: string, deeds: readonly { readonly name: string }[]): void {
     this.heard.push(`deeds ${short(key)} ${deeds.map(({ name }) => name).join()}`);
   }

@@ -19,6 +19,8 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import type { Importance } from "./memory_service_pb.ts";
+import { file_goclaw_v1_memory_service } from "./memory_service_pb.ts";
 import type { Reason, SignalKind, SignalReceipt } from "./run_pb.ts";
 import { file_goclaw_v1_run } from "./run_pb.ts";
 import type { Data } from "./workflow_pb.ts";
@@ -31,7 +33,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file goclaw/v1/worker_service.proto.
  */
 export const file_goclaw_v1_worker_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5nb2NsYXcvdjEvd29ya2VyX3NlcnZpY2UucHJvdG8SCWdvY2xhdy52MSLjAgoNV29ya2VyTWVzc2FnZRIfCgVoZWxsbxgBIAEoCzIQLmdvY2xhdy52MS5IZWxsbxIlCghjYXBhY2l0eRgCIAEoCzITLmdvY2xhdy52MS5DYXBhY2l0eRIMCgRhY2tzGAMgAygJEh0KBGJlYXQYBCABKAsyDy5nb2NsYXcudjEuQmVhdBIlCghwcm9ncmVzcxgFIAMoCzITLmdvY2xhdy52MS5Qcm9ncmVzcxIiCgdvdXRwdXRzGAYgAygLMhEuZ29jbGF3LnYxLk91dHB1dBIpCgtzaWduYWxfYWNrcxgHIAMoCzIULmdvY2xhdy52MS5TaWduYWxBY2sSJgoJY29tcGxldGVzGAggAygLMhMuZ29jbGF3LnYxLkNvbXBsZXRlEh4KBWZhaWxzGAkgAygLMg8uZ29jbGF3LnYxLkZhaWwSHwoFZHJhaW4YCiABKAsyEC5nb2NsYXcudjEuRHJhaW4iqgIKDUVuZ2luZU1lc3NhZ2USIwoHd2VsY29tZRgBIAEoCzISLmdvY2xhdy52MS5XZWxjb21lEiIKB2Fzc2lnbnMYAiADKAsyES5nb2NsYXcudjEuQXNzaWduEh8KBXByb2JlGAMgASgLMhAuZ29jbGF3LnYxLlByb2JlEiIKB3NpZ25hbHMYBCADKAsyES5nb2NsYXcudjEuU2lnbmFsEiIKB2NhbmNlbHMYBSADKAsyES5nb2NsYXcudjEuQ2FuY2VsEg0KBWRyb3BzGAYgAygJEiQKCHZlcmRpY3RzGAcgAygLMhIuZ29jbGF3LnYxLlZlcmRpY3QSIgoHZ29fYXdheRgIIAEoCzIRLmdvY2xhdy52MS5Hb0F3YXlKBAgJEApSCHRocm90dGxlIosDCgVIZWxsbxIYChBwcm90b2NvbF92ZXJzaW9uGAEgASgNEiQKDGNhcGFiaWxpdGllcxgCIAMoCUIOukgLkgEIEEAiBHICKEASFgoEbmFtZRgDIAEoCUIIukgFcgMogAESNAoLaW5zdGFuY2VfaWQYBCABKAlCH7pIHHIaMhheW0EtWmEtejAtOV8uOi1dezEsMTI4fSQSRgoGbGFiZWxzGAUgAygLMhwuZ29jbGF3LnYxLkhlbGxvLkxhYmVsc0VudHJ5Qhi6SBWaARIQICIHcgUQASiAASoFcgMogAISMwoGYWdlbnRzGAYgAygLMhYuZ29jbGF3LnYxLldvcmtlckFnZW50Qgu6SAiSAQUIARDoBxIlCghjYXBhY2l0eRgHIAEoCzITLmdvY2xhdy52MS5DYXBhY2l0eRIhCgZyZXN1bWUYCCABKAsyES5nb2NsYXcudjEuUmVzdW1lGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi6QEKC1dvcmtlckFnZW50EiwKBG5hbWUYASABKAlCHrpIG3IZMhdeW0EtWmEtejAtOV8uLV17MSwxMjh9JBIZCgd2ZXJzaW9uGAIgASgJQgi6SAVyAyiAARIsCgxpbnB1dF9zY2hlbWEYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSGwoJc2xvdF9jb3N0GAQgASgNQgi6SAUqAxjoBxIyCgpzbG90X2NsYXNzGAUgASgJQh66SBtyGTIXXltBLVphLXowLTlfLi1dezAsMTI4fSQSEgoKdGltZW91dF9tcxgGIAEoDSJ5CghDYXBhY2l0eRI/CgVzbG90cxgBIAMoCzIeLmdvY2xhdy52MS5DYXBhY2l0eS5TbG90c0VudHJ5QhC6SA2aAQoQICoGKgQYwIQ9GiwKClNsb3RzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgNOgI4ASI9CgZSZXN1bWUSFwoFdG9rZW4YASABKAlCCLpIBXIDKIACEhoKBmxlYXNlcxgCIAMoCUIKukgHkgEEEMCEPSLRAgoHV2VsY29tZRISCgpzZXNzaW9uX2lkGAEgASgJEg0KBWVwb2NoGAIgASgEEhQKDHJlc3VtZV90b2tlbhgDIAEoCRIUCgxjYXBhYmlsaXRpZXMYBCADKAkSGQoRcHJvYmVfaW50ZXJ2YWxfbXMYBSABKA0SGAoQc2lsZW5jZV9saW1pdF9tcxgGIAEoDRIUCgxhY2tfbGltaXRfbXMYByABKA0SFAoMbGVhc2VfdHRsX21zGAggASgNEhAKCGdyYWNlX21zGAkgASgNEhkKEW1heF9tZXNzYWdlX2J5dGVzGAogASgNEhkKEW1heF9wYXlsb2FkX2J5dGVzGAsgASgNEgwKBGtlcHQYDCADKAkSDwoHZHJvcHBlZBgNIAMoCRIvCg5yZWZ1c2VkX2FnZW50cxgOIAMoCzIXLmdvY2xhdy52MS5SZWZ1c2VkQWdlbnQiLAoMUmVmdXNlZEFnZW50EgwKBG5hbWUYASABKAkSDgoGcmVhc29uGAIgASgJIloKBUxlYXNlEhAKCGxlYXNlX2lkGAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIPCgd0YXNrX2lkGAMgASgJEg8KB2F0dGVtcHQYBCABKA0SDQoFZmVuY2UYBSABKAQizwQKBkFzc2lnbhIfCgVsZWFzZRgBIAEoCzIQLmdvY2xhdy52MS5MZWFzZRINCgVhZ2VudBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEiUKBWlucHV0GAQgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEiMKCmlucHV0X2RhdGEYBSABKAsyDy5nb2NsYXcudjEuRGF0YRISCgp0aW1lb3V0X21zGAYgASgEEhcKD2lkZW1wb3RlbmN5X2tleRgHIAEoCRIQCgh3b3JrZmxvdxgIIAEoCRIRCgluYW1lc3BhY2UYCSABKAkSEgoKc2Vzc2lvbl9pZBgKIAEoCRIQCgh0cmFjZV9pZBgLIAEoCRIcChRoZWFydGJlYXRfdGltZW91dF9tcxgMIAEoBBIXCgpjaGVja3BvaW50GA0gASgMSACIAQESIgoHc2lnbmFscxgOIAMoCzIRLmdvY2xhdy52MS5TaWduYWwSKgoHaGlzdG9yeRgPIAMoCzIZLmdvY2xhdy52MS5FYXJsaWVyQXR0ZW1wdBIqCghyZWNlaXB0cxgQIAMoCzIYLmdvY2xhdy52MS5FZmZlY3RSZWNlaXB0EikKCXJ1bl9pbnB1dBgRIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRInCg5ydW5faW5wdXRfZGF0YRgSIAEoCzIPLmdvY2xhdy52MS5EYXRhEhoKEmlucHV0X2lzX3J1bl9pbnB1dBgTIAEoCEINCgtfY2hlY2twb2ludEoECBQQFVIIbWVtb3JpZXMiVQoORWFybGllckF0dGVtcHQSDwoHYXR0ZW1wdBgBIAEoDRIhCgZyZWFzb24YAiABKA4yES5nb2NsYXcudjEuUmVhc29uEg8KB21lc3NhZ2UYAyABKAkidQoNRWZmZWN0UmVjZWlwdBIYCgRuYW1lGAEgASgJQgq6SAdyBRABKIACEiUKBXZhbHVlGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEiMKCnZhbHVlX2RhdGEYAyABKAsyDy5nb2NsYXcudjEuRGF0YSIWCgVQcm9iZRINCgVub25jZRgBIAEoBCIxCgRCZWF0Eg0KBW5vbmNlGAEgASgEEhoKBmxlYXNlcxgCIAMoCUIKukgHkgEEEMCEPSLAAQoIUHJvZ3Jlc3MSGgoIbGVhc2VfaWQYASABKAlCCLpIBXIDKIAEEhQKB3BlcmNlbnQYAiABKAFIAIgBARIXCgRub3RlGAMgASgJQgm6SAZyBCiAgAQSFwoKY2hlY2twb2ludBgEIAEoDEgBiAEBEjUKCHJlY2VpcHRzGAUgAygLMhguZ29jbGF3LnYxLkVmZmVjdFJlY2VpcHRCCbpIBpIBAxDoB0IKCghfcGVyY2VudEINCgtfY2hlY2twb2ludCJCCgZPdXRwdXQSGgoIbGVhc2VfaWQYASABKAlCCLpIBXIDKIAEEg4KBm9mZnNldBgCIAEoBBIMCgRkYXRhGAMgASgMIsEBCgZTaWduYWwSEAoIbGVhc2VfaWQYASABKAkSEQoJc2lnbmFsX2lkGAIgASgJEiMKBGtpbmQYAyABKA4yFS5nb2NsYXcudjEuU2lnbmFsS2luZBIMCgR0ZXh0GAQgASgJEicKB3BheWxvYWQYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSJQoMcGF5bG9hZF9kYXRhGAYgASgLMg8uZ29jbGF3LnYxLkRhdGESDwoHbWlzc2luZxgHIAMoCSJvCglTaWduYWxBY2sSGgoIbGVhc2VfaWQYASABKAlCCLpIBXIDKIAEEhsKCXNpZ25hbF9pZBgCIAEoCUIIukgFcgMogAESKQoHcmVjZWlwdBgDIAEoDjIYLmdvY2xhdy52MS5TaWduYWxSZWNlaXB0ImAKBkNhbmNlbBIQCghsZWFzZV9pZBgBIAEoCRIhCgZyZWFzb24YAiABKA4yES5nb2NsYXcudjEuUmVhc29uEg8KB21lc3NhZ2UYAyABKAkSEAoIZ3JhY2VfbXMYBCABKAQi3gEKCENvbXBsZXRlEhoKCGxlYXNlX2lkGAEgASgJQgi6SAVyAyiABBImCgZvdXRwdXQYAiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSJAoLb3V0cHV0X2RhdGEYAyABKAsyDy5nb2NsYXcudjEuRGF0YRI1CghyZWNlaXB0cxgEIAMoCzIYLmdvY2xhdy52MS5FZmZlY3RSZWNlaXB0Qgm6SAaSAQMQ6AdKBAgFEAZKBAgGEAdKBAgHEAhSBXVzYWdlUhFtZW1vcnlfb3BlcmF0aW9uc1IFdGFza3Mi2wEKBEZhaWwSGgoIbGVhc2VfaWQYASABKAlCCLpIBXIDKIAEEjAKBWNsYXNzGAIgASgOMhcuZ29jbGF3LnYxLkZhaWx1cmVDbGFzc0IIukgFggECEAESGgoHbWVzc2FnZRgDIAEoCUIJukgGcgQogIAEEhYKDnJldHJ5X2FmdGVyX21zGAQgASgEEjUKCHJlY2VpcHRzGAUgAygLMhguZ29jbGF3LnYxLkVmZmVjdFJlY2VpcHRCCbpIBpIBAxDoB0oECAYQB0oECAcQCFIFdXNhZ2VSB2RldGFpbHMiWAoHVmVyZGljdBIQCghsZWFzZV9pZBgBIAEoCRIqCgdvdXRjb21lGAIgASgOMhkuZ29jbGF3LnYxLlZlcmRpY3RPdXRjb21lEg8KB21lc3NhZ2UYAyABKAkiGAoFRHJhaW4SDwoHbGVhdmluZxgBIAEoCCI0CgZHb0F3YXkSDgoGcmVhc29uGAEgASgJEhoKEnJlY29ubmVjdF9hZnRlcl9tcxgCIAEoDSKGAQoQUG9sbFRhc2tzUmVxdWVzdBIoCgZ3b3JrZXIYASABKAsyEC5nb2NsYXcudjEuSGVsbG9CBrpIA8gBARIbCgltYXhfdGFza3MYAiABKA1CCLpIBSoDGOgHEh8KB3dhaXRfbXMYAyABKA1CCbpIBioEGLDqAUgAiAEBQgoKCF93YWl0X21zIrIBChFQb2xsVGFza3NSZXNwb25zZRIiCgdhc3NpZ25zGAEgAygLMhEuZ29jbGF3LnYxLkFzc2lnbhIiCgdzaWduYWxzGAIgAygLMhEuZ29jbGF3LnYxLlNpZ25hbBIiCgdjYW5jZWxzGAMgAygLMhEuZ29jbGF3LnYxLkNhbmNlbBINCgVkcm9wcxgEIAMoCRIiCgdnb19hd2F5GAUgASgLMhEuZ29jbGF3LnYxLkdvQXdheSKjAgoRUmVwb3J0VGFza1JlcXVlc3QSNAoLaW5zdGFuY2VfaWQYASABKAlCH7pIHHIaMhheW0EtWmEtejAtOV8uOi1dezEsMTI4fSQSGgoGbGVhc2VzGAIgAygJQgq6SAeSAQQQoI0GEiUKCHByb2dyZXNzGAMgAygLMhMuZ29jbGF3LnYxLlByb2dyZXNzEiIKB291dHB1dHMYBCADKAsyES5nb2NsYXcudjEuT3V0cHV0EikKC3NpZ25hbF9hY2tzGAUgAygLMhQuZ29jbGF3LnYxLlNpZ25hbEFjaxImCgljb21wbGV0ZXMYBiADKAsyEy5nb2NsYXcudjEuQ29tcGxldGUSHgoFZmFpbHMYByADKAsyDy5nb2NsYXcudjEuRmFpbCKRAQoSUmVwb3J0VGFza1Jlc3BvbnNlEiQKCHZlcmRpY3RzGAEgAygLMhIuZ29jbGF3LnYxLlZlcmRpY3QSIgoHc2lnbmFscxgCIAMoCzIRLmdvY2xhdy52MS5TaWduYWwSIgoHY2FuY2VscxgDIAMoCzIRLmdvY2xhdy52MS5DYW5jZWwSDQoFZHJvcHMYBCADKAkiWwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EjQKC2luc3RhbmNlX2lkGAEgASgJQh+6SBxyGjIYXltBLVphLXowLTlfLjotXXsxLDEyOH0kEg8KB2xlYXZpbmcYAiABKAgiJQoTRHJhaW5Xb3JrZXJSZXNwb25zZRIOCgZsZWFzZXMYASADKAkquwEKDEZhaWx1cmVDbGFzcxIdChlGQUlMVVJFX0NMQVNTX1VOU1BFQ0lGSUVEEAASGwoXRkFJTFVSRV9DTEFTU19SRVRSWUFCTEUQARIaChZGQUlMVVJFX0NMQVNTX1RFUk1JTkFMEAISGwoXRkFJTFVSRV9DTEFTU19USFJPVFRMRUQQAxIbChdGQUlMVVJFX0NMQVNTX0NBTkNFTExFRBAEEhkKFUZBSUxVUkVfQ0xBU1NfSU5WQUxJRBAFKskBCg5WZXJkaWN0T3V0Y29tZRIfChtWRVJESUNUX09VVENPTUVfVU5TUEVDSUZJRUQQABIdChlWRVJESUNUX09VVENPTUVfQ09NTUlUVEVEEAESHQoZVkVSRElDVF9PVVRDT01FX0RVUExJQ0FURRACEhoKFlZFUkRJQ1RfT1VUQ09NRV9GRU5DRUQQAxIfChtWRVJESUNUX09VVENPTUVfTEFURV9TVE9SRUQQBBIbChdWRVJESUNUX09VVENPTUVfUkVGVVNFRBAFMrcCCg1Xb3JrZXJTZXJ2aWNlEkUKC09wZW5TZXNzaW9uEhguZ29jbGF3LnYxLldvcmtlck1lc3NhZ2UaGC5nb2NsYXcudjEuRW5naW5lTWVzc2FnZSgBMAESRgoJUG9sbFRhc2tzEhsuZ29jbGF3LnYxLlBvbGxUYXNrc1JlcXVlc3QaHC5nb2NsYXcudjEuUG9sbFRhc2tzUmVzcG9uc2USSQoKUmVwb3J0VGFzaxIcLmdvY2xhdy52MS5SZXBvcnRUYXNrUmVxdWVzdBodLmdvY2xhdy52MS5SZXBvcnRUYXNrUmVzcG9uc2USTAoLRHJhaW5Xb3JrZXISHS5nb2NsYXcudjEuRHJhaW5Xb3JrZXJSZXF1ZXN0Gh4uZ29jbGF3LnYxLkRyYWluV29ya2VyUmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_goclaw_v1_run, file_goclaw_v1_workflow, file_google_protobuf_struct]);
+  fileDesc("Ch5nb2NsYXcvdjEvd29ya2VyX3NlcnZpY2UucHJvdG8SCWdvY2xhdy52MSLjAgoNV29ya2VyTWVzc2FnZRIfCgVoZWxsbxgBIAEoCzIQLmdvY2xhdy52MS5IZWxsbxIlCghjYXBhY2l0eRgCIAEoCzITLmdvY2xhdy52MS5DYXBhY2l0eRIMCgRhY2tzGAMgAygJEh0KBGJlYXQYBCABKAsyDy5nb2NsYXcudjEuQmVhdBIlCghwcm9ncmVzcxgFIAMoCzITLmdvY2xhdy52MS5Qcm9ncmVzcxIiCgdvdXRwdXRzGAYgAygLMhEuZ29jbGF3LnYxLk91dHB1dBIpCgtzaWduYWxfYWNrcxgHIAMoCzIULmdvY2xhdy52MS5TaWduYWxBY2sSJgoJY29tcGxldGVzGAggAygLMhMuZ29jbGF3LnYxLkNvbXBsZXRlEh4KBWZhaWxzGAkgAygLMg8uZ29jbGF3LnYxLkZhaWwSHwoFZHJhaW4YCiABKAsyEC5nb2NsYXcudjEuRHJhaW4iqgIKDUVuZ2luZU1lc3NhZ2USIwoHd2VsY29tZRgBIAEoCzISLmdvY2xhdy52MS5XZWxjb21lEiIKB2Fzc2lnbnMYAiADKAsyES5nb2NsYXcudjEuQXNzaWduEh8KBXByb2JlGAMgASgLMhAuZ29jbGF3LnYxLlByb2JlEiIKB3NpZ25hbHMYBCADKAsyES5nb2NsYXcudjEuU2lnbmFsEiIKB2NhbmNlbHMYBSADKAsyES5nb2NsYXcudjEuQ2FuY2VsEg0KBWRyb3BzGAYgAygJEiQKCHZlcmRpY3RzGAcgAygLMhIuZ29jbGF3LnYxLlZlcmRpY3QSIgoHZ29fYXdheRgIIAEoCzIRLmdvY2xhdy52MS5Hb0F3YXlKBAgJEApSCHRocm90dGxlIosDCgVIZWxsbxIYChBwcm90b2NvbF92ZXJzaW9uGAEgASgNEiQKDGNhcGFiaWxpdGllcxgCIAMoCUIOukgLkgEIEEAiBHICKEASFgoEbmFtZRgDIAEoCUIIukgFcgMogAESNAoLaW5zdGFuY2VfaWQYBCABKAlCH7pIHHIaMhheW0EtWmEtejAtOV8uOi1dezEsMTI4fSQSRgoGbGFiZWxzGAUgAygLMhwuZ29jbGF3LnYxLkhlbGxvLkxhYmVsc0VudHJ5Qhi6SBWaARIQICIHcgUQASiAASoFcgMogAISMwoGYWdlbnRzGAYgAygLMhYuZ29jbGF3LnYxLldvcmtlckFnZW50Qgu6SAiSAQUIARDoBxIlCghjYXBhY2l0eRgHIAEoCzITLmdvY2xhdy52MS5DYXBhY2l0eRIhCgZyZXN1bWUYCCABKAsyES5nb2NsYXcudjEuUmVzdW1lGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi6QEKC1dvcmtlckFnZW50EiwKBG5hbWUYASABKAlCHrpIG3IZMhdeW0EtWmEtejAtOV8uLV17MSwxMjh9JBIZCgd2ZXJzaW9uGAIgASgJQgi6SAVyAyiAARIsCgxpbnB1dF9zY2hlbWEYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSGwoJc2xvdF9jb3N0GAQgASgNQgi6SAUqAxjoBxIyCgpzbG90X2NsYXNzGAUgASgJQh66SBtyGTIXXltBLVphLXowLTlfLi1dezAsMTI4fSQSEgoKdGltZW91dF9tcxgGIAEoDSJ5CghDYXBhY2l0eRI/CgVzbG90cxgBIAMoCzIeLmdvY2xhdy52MS5DYXBhY2l0eS5TbG90c0VudHJ5QhC6SA2aAQoQICoGKgQYwIQ9GiwKClNsb3RzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgNOgI4ASI9CgZSZXN1bWUSFwoFdG9rZW4YASABKAlCCLpIBXIDKIACEhoKBmxlYXNlcxgCIAMoCUIKukgHkgEEEMCEPSLRAgoHV2VsY29tZRISCgpzZXNzaW9uX2lkGAEgASgJEg0KBWVwb2NoGAIgASgEEhQKDHJlc3VtZV90b2tlbhgDIAEoCRIUCgxjYXBhYmlsaXRpZXMYBCADKAkSGQoRcHJvYmVfaW50ZXJ2YWxfbXMYBSABKA0SGAoQc2lsZW5jZV9saW1pdF9tcxgGIAEoDRIUCgxhY2tfbGltaXRfbXMYByABKA0SFAoMbGVhc2VfdHRsX21zGAggASgNEhAKCGdyYWNlX21zGAkgASgNEhkKEW1heF9tZXNzYWdlX2J5dGVzGAogASgNEhkKEW1heF9wYXlsb2FkX2J5dGVzGAsgASgNEgwKBGtlcHQYDCADKAkSDwoHZHJvcHBlZBgNIAMoCRIvCg5yZWZ1c2VkX2FnZW50cxgOIAMoCzIXLmdvY2xhdy52MS5SZWZ1c2VkQWdlbnQiLAoMUmVmdXNlZEFnZW50EgwKBG5hbWUYASABKAkSDgoGcmVhc29uGAIgASgJIloKBUxlYXNlEhAKCGxlYXNlX2lkGAEgASgJEg4KBnJ1bl9pZBgCIAEoCRIPCgd0YXNrX2lkGAMgASgJEg8KB2F0dGVtcHQYBCABKA0SDQoFZmVuY2UYBSABKAQi6QQKBkFzc2lnbhIfCgVsZWFzZRgBIAEoCzIQLmdvY2xhdy52MS5MZWFzZRINCgVhZ2VudBgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEiUKBWlucHV0GAQgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEiMKCmlucHV0X2RhdGEYBSABKAsyDy5nb2NsYXcudjEuRGF0YRISCgp0aW1lb3V0X21zGAYgASgEEhcKD2lkZW1wb3RlbmN5X2tleRgHIAEoCRIQCgh3b3JrZmxvdxgIIAEoCRIRCgluYW1lc3BhY2UYCSABKAkSEgoKc2Vzc2lvbl9pZBgKIAEoCRIQCgh0cmFjZV9pZBgLIAEoCRIcChRoZWFydGJlYXRfdGltZW91dF9tcxgMIAEoBBIXCgpjaGVja3BvaW50GA0gASgMSACIAQESIgoHc2lnbmFscxgOIAMoCzIRLmdvY2xhdy52MS5TaWduYWwSKgoHaGlzdG9yeRgPIAMoCzIZLmdvY2xhdy52MS5FYXJsaWVyQXR0ZW1wdBIqCghyZWNlaXB0cxgQIAMoCzIYLmdvY2xhdy52MS5FZmZlY3RSZWNlaXB0EikKCXJ1bl9pbnB1dBgRIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRInCg5ydW5faW5wdXRfZGF0YRgSIAEoCzIPLmdvY2xhdy52MS5EYXRhEhoKEmlucHV0X2lzX3J1bl9pbnB1dBgTIAEoCBIoCghtZW1vcmllcxgUIAMoCzIWLmdvY2xhdy52MS5TaG93bk1lbW9yeUINCgtfY2hlY2twb2ludCJHCgtTaG93bk1lbW9yeRIKCgJpZBgBIAEoCRIMCgRraW5kGAIgASgJEgwKBHRleHQYAyABKAkSEAoIc3RyZW5ndGgYBCABKAEi8AEKCFJlbWVtYmVyEhkKBHRleHQYASABKAlCC7pICHIGEAEogIAEEhYKBGtpbmQYAiABKAlCCLpIBXIDKIABEksKCG1ldGFkYXRhGAMgAygLMiEuZ29jbGF3LnYxLlJlbWVtYmVyLk1ldGFkYXRhRW50cnlCFrpIE5oBEBAgIgVyAyiAAioFcgMogAYSMwoKaW1wb3J0YW5jZRgEIAEoDjIVLmdvY2xhdy52MS5JbXBvcnRhbmNlQgi6SAWCAQIQARovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiVQoORWFybGllckF0dGVtcHQSDwoHYXR0ZW1wdBgBIAEoDRIhCgZyZWFzb24YAiABKA4yES5nb2NsYXcudjEuUmVhc29uEg8KB21lc3NhZ2UYAyABKAkidQoNRWZmZWN0UmVjZWlwdBIYCgRuYW1lGAEgASgJQgq6SAdyBRABKIACEiUKBXZhbHVlGAIgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEiMKCnZhbHVlX2RhdGEYAyABKAsyDy5nb2NsYXcudjEuRGF0YSIWCgVQcm9iZRINCgVub25jZRgBIAEoBCIxCgRCZWF0Eg0KBW5vbmNlGAEgASgEEhoKBmxlYXNlcxgCIAMoCUIKukgHkgEEEMCEPSLAAQoIUHJvZ3Jlc3MSGgoIbGVhc2VfaWQYASABKAlCCLpIBXIDKIAEEhQKB3BlcmNlbnQYAiABKAFIAIgBARIXCgRub3RlGAMgASgJQgm6SAZyBCiAgAQSFwoKY2hlY2twb2ludBgEIAEoDEgBiAEBEjUKCHJlY2VpcHRzGAUgAygLMhguZ29jbGF3LnYxLkVmZmVjdFJlY2VpcHRCCbpIBpIBAxDoB0IKCghfcGVyY2VudEINCgtfY2hlY2twb2ludCJCCgZPdXRwdXQSGgoIbGVhc2VfaWQYASABKAlCCLpIBXIDKIAEEg4KBm9mZnNldBgCIAEoBBIMCgRkYXRhGAMgASgMIsEBCgZTaWduYWwSEAoIbGVhc2VfaWQYASABKAkSEQoJc2lnbmFsX2lkGAIgASgJEiMKBGtpbmQYAyABKA4yFS5nb2NsYXcudjEuU2lnbmFsS2luZBIMCgR0ZXh0GAQgASgJEicKB3BheWxvYWQYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSJQoMcGF5bG9hZF9kYXRhGAYgASgLMg8uZ29jbGF3LnYxLkRhdGESDwoHbWlzc2luZxgHIAMoCSJvCglTaWduYWxBY2sSGgoIbGVhc2VfaWQYASABKAlCCLpIBXIDKIAEEhsKCXNpZ25hbF9pZBgCIAEoCUIIukgFcgMogAESKQoHcmVjZWlwdBgDIAEoDjIYLmdvY2xhdy52MS5TaWduYWxSZWNlaXB0ImAKBkNhbmNlbBIQCghsZWFzZV9pZBgBIAEoCRIhCgZyZWFzb24YAiABKA4yES5nb2NsYXcudjEuUmVhc29uEg8KB21lc3NhZ2UYAyABKAkSEAoIZ3JhY2VfbXMYBCABKAQi9gEKCENvbXBsZXRlEhoKCGxlYXNlX2lkGAEgASgJQgi6SAVyAyiABBImCgZvdXRwdXQYAiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSJAoLb3V0cHV0X2RhdGEYAyABKAsyDy5nb2NsYXcudjEuRGF0YRI1CghyZWNlaXB0cxgEIAMoCzIYLmdvY2xhdy52MS5FZmZlY3RSZWNlaXB0Qgm6SAaSAQMQ6AcSLwoIbWVtb3JpZXMYBiADKAsyEy5nb2NsYXcudjEuUmVtZW1iZXJCCLpIBZIBAhBkSgQIBRAGSgQIBxAIUgV1c2FnZVIFdGFza3Mi2wEKBEZhaWwSGgoIbGVhc2VfaWQYASABKAlCCLpIBXIDKIAEEjAKBWNsYXNzGAIgASgOMhcuZ29jbGF3LnYxLkZhaWx1cmVDbGFzc0IIukgFggECEAESGgoHbWVzc2FnZRgDIAEoCUIJukgGcgQogIAEEhYKDnJldHJ5X2FmdGVyX21zGAQgASgEEjUKCHJlY2VpcHRzGAUgAygLMhguZ29jbGF3LnYxLkVmZmVjdFJlY2VpcHRCCbpIBpIBAxDoB0oECAYQB0oECAcQCFIFdXNhZ2VSB2RldGFpbHMiWAoHVmVyZGljdBIQCghsZWFzZV9pZBgBIAEoCRIqCgdvdXRjb21lGAIgASgOMhkuZ29jbGF3LnYxLlZlcmRpY3RPdXRjb21lEg8KB21lc3NhZ2UYAyABKAkiGAoFRHJhaW4SDwoHbGVhdmluZxgBIAEoCCI0CgZHb0F3YXkSDgoGcmVhc29uGAEgASgJEhoKEnJlY29ubmVjdF9hZnRlcl9tcxgCIAEoDSKGAQoQUG9sbFRhc2tzUmVxdWVzdBIoCgZ3b3JrZXIYASABKAsyEC5nb2NsYXcudjEuSGVsbG9CBrpIA8gBARIbCgltYXhfdGFza3MYAiABKA1CCLpIBSoDGOgHEh8KB3dhaXRfbXMYAyABKA1CCbpIBioEGLDqAUgAiAEBQgoKCF93YWl0X21zIrIBChFQb2xsVGFza3NSZXNwb25zZRIiCgdhc3NpZ25zGAEgAygLMhEuZ29jbGF3LnYxLkFzc2lnbhIiCgdzaWduYWxzGAIgAygLMhEuZ29jbGF3LnYxLlNpZ25hbBIiCgdjYW5jZWxzGAMgAygLMhEuZ29jbGF3LnYxLkNhbmNlbBINCgVkcm9wcxgEIAMoCRIiCgdnb19hd2F5GAUgASgLMhEuZ29jbGF3LnYxLkdvQXdheSKjAgoRUmVwb3J0VGFza1JlcXVlc3QSNAoLaW5zdGFuY2VfaWQYASABKAlCH7pIHHIaMhheW0EtWmEtejAtOV8uOi1dezEsMTI4fSQSGgoGbGVhc2VzGAIgAygJQgq6SAeSAQQQoI0GEiUKCHByb2dyZXNzGAMgAygLMhMuZ29jbGF3LnYxLlByb2dyZXNzEiIKB291dHB1dHMYBCADKAsyES5nb2NsYXcudjEuT3V0cHV0EikKC3NpZ25hbF9hY2tzGAUgAygLMhQuZ29jbGF3LnYxLlNpZ25hbEFjaxImCgljb21wbGV0ZXMYBiADKAsyEy5nb2NsYXcudjEuQ29tcGxldGUSHgoFZmFpbHMYByADKAsyDy5nb2NsYXcudjEuRmFpbCKRAQoSUmVwb3J0VGFza1Jlc3BvbnNlEiQKCHZlcmRpY3RzGAEgAygLMhIuZ29jbGF3LnYxLlZlcmRpY3QSIgoHc2lnbmFscxgCIAMoCzIRLmdvY2xhdy52MS5TaWduYWwSIgoHY2FuY2VscxgDIAMoCzIRLmdvY2xhdy52MS5DYW5jZWwSDQoFZHJvcHMYBCADKAkiWwoSRHJhaW5Xb3JrZXJSZXF1ZXN0EjQKC2luc3RhbmNlX2lkGAEgASgJQh+6SBxyGjIYXltBLVphLXowLTlfLjotXXsxLDEyOH0kEg8KB2xlYXZpbmcYAiABKAgiJQoTRHJhaW5Xb3JrZXJSZXNwb25zZRIOCgZsZWFzZXMYASADKAkquwEKDEZhaWx1cmVDbGFzcxIdChlGQUlMVVJFX0NMQVNTX1VOU1BFQ0lGSUVEEAASGwoXRkFJTFVSRV9DTEFTU19SRVRSWUFCTEUQARIaChZGQUlMVVJFX0NMQVNTX1RFUk1JTkFMEAISGwoXRkFJTFVSRV9DTEFTU19USFJPVFRMRUQQAxIbChdGQUlMVVJFX0NMQVNTX0NBTkNFTExFRBAEEhkKFUZBSUxVUkVfQ0xBU1NfSU5WQUxJRBAFKskBCg5WZXJkaWN0T3V0Y29tZRIfChtWRVJESUNUX09VVENPTUVfVU5TUEVDSUZJRUQQABIdChlWRVJESUNUX09VVENPTUVfQ09NTUlUVEVEEAESHQoZVkVSRElDVF9PVVRDT01FX0RVUExJQ0FURRACEhoKFlZFUkRJQ1RfT1VUQ09NRV9GRU5DRUQQAxIfChtWRVJESUNUX09VVENPTUVfTEFURV9TVE9SRUQQBBIbChdWRVJESUNUX09VVENPTUVfUkVGVVNFRBAFMrcCCg1Xb3JrZXJTZXJ2aWNlEkUKC09wZW5TZXNzaW9uEhguZ29jbGF3LnYxLldvcmtlck1lc3NhZ2UaGC5nb2NsYXcudjEuRW5naW5lTWVzc2FnZSgBMAESRgoJUG9sbFRhc2tzEhsuZ29jbGF3LnYxLlBvbGxUYXNrc1JlcXVlc3QaHC5nb2NsYXcudjEuUG9sbFRhc2tzUmVzcG9uc2USSQoKUmVwb3J0VGFzaxIcLmdvY2xhdy52MS5SZXBvcnRUYXNrUmVxdWVzdBodLmdvY2xhdy52MS5SZXBvcnRUYXNrUmVzcG9uc2USTAoLRHJhaW5Xb3JrZXISHS5nb2NsYXcudjEuRHJhaW5Xb3JrZXJSZXF1ZXN0Gh4uZ29jbGF3LnYxLkRyYWluV29ya2VyUmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_goclaw_v1_memory_service, file_goclaw_v1_run, file_goclaw_v1_workflow, file_google_protobuf_struct]);
 
 /**
  * From the worker. A message is a batch: any number of fields may be set, and they are handled in the order of their
@@ -656,6 +658,13 @@ export type Assign = Message<"goclaw.v1.Assign"> & {
    * @generated from field: bool input_is_run_input = 19;
    */
   inputIsRunInput: boolean;
+
+  /**
+   * What the definition wants the attempt to be shown of the memory; the same at every attempt.
+   *
+   * @generated from field: repeated goclaw.v1.ShownMemory memories = 20;
+   */
+  memories: ShownMemory[];
 };
 
 /**
@@ -664,6 +673,78 @@ export type Assign = Message<"goclaw.v1.Assign"> & {
  */
 export const AssignSchema: GenMessage<Assign> = /*@__PURE__*/
   messageDesc(file_goclaw_v1_worker_service, 9);
+
+/**
+ * Something that was remembered.
+ *
+ * @generated from message goclaw.v1.ShownMemory
+ */
+export type ShownMemory = Message<"goclaw.v1.ShownMemory"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: string text = 3;
+   */
+  text: string;
+
+  /**
+   * How well it was remembered when it was first shown to the task, 0 to 1.
+   *
+   * @generated from field: double strength = 4;
+   */
+  strength: number;
+};
+
+/**
+ * Describes the message goclaw.v1.ShownMemory.
+ * Use `create(ShownMemorySchema)` to create a new message.
+ */
+export const ShownMemorySchema: GenMessage<ShownMemory> = /*@__PURE__*/
+  messageDesc(file_goclaw_v1_worker_service, 10);
+
+/**
+ * Something to remember.
+ *
+ * @generated from message goclaw.v1.Remember
+ */
+export type Remember = Message<"goclaw.v1.Remember"> & {
+  /**
+   * @generated from field: string text = 1;
+   */
+  text: string;
+
+  /**
+   * Default `note`.
+   *
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: map<string, string> metadata = 3;
+   */
+  metadata: { [key: string]: string };
+
+  /**
+   * @generated from field: goclaw.v1.Importance importance = 4;
+   */
+  importance: Importance;
+};
+
+/**
+ * Describes the message goclaw.v1.Remember.
+ * Use `create(RememberSchema)` to create a new message.
+ */
+export const RememberSchema: GenMessage<Remember> = /*@__PURE__*/
+  messageDesc(file_goclaw_v1_worker_service, 11);
 
 /**
  * @generated from message goclaw.v1.EarlierAttempt
@@ -690,7 +771,7 @@ export type EarlierAttempt = Message<"goclaw.v1.EarlierAttempt"> & {
  * Use `create(EarlierAttemptSchema)` to create a new message.
  */
 export const EarlierAttemptSchema: GenMessage<EarlierAttempt> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 10);
+  messageDesc(file_goclaw_v1_worker_service, 12);
 
 /**
  * Something an attempt has done that must not be done twice, such as the id of a mail sent. Kept for later attempts.
@@ -721,7 +802,7 @@ export type EffectReceipt = Message<"goclaw.v1.EffectReceipt"> & {
  * Use `create(EffectReceiptSchema)` to create a new message.
  */
 export const EffectReceiptSchema: GenMessage<EffectReceipt> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 11);
+  messageDesc(file_goclaw_v1_worker_service, 13);
 
 /**
  * @generated from message goclaw.v1.Probe
@@ -738,7 +819,7 @@ export type Probe = Message<"goclaw.v1.Probe"> & {
  * Use `create(ProbeSchema)` to create a new message.
  */
 export const ProbeSchema: GenMessage<Probe> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 12);
+  messageDesc(file_goclaw_v1_worker_service, 14);
 
 /**
  * @generated from message goclaw.v1.Beat
@@ -765,7 +846,7 @@ export type Beat = Message<"goclaw.v1.Beat"> & {
  * Use `create(BeatSchema)` to create a new message.
  */
 export const BeatSchema: GenMessage<Beat> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 13);
+  messageDesc(file_goclaw_v1_worker_service, 15);
 
 /**
  * How an attempt goes. A sign of life even when empty.
@@ -808,7 +889,7 @@ export type Progress = Message<"goclaw.v1.Progress"> & {
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema: GenMessage<Progress> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 14);
+  messageDesc(file_goclaw_v1_worker_service, 16);
 
 /**
  * A piece of what the attempt writes, for whoever watches: kept in memory only, the latest 256 KiB of a task.
@@ -839,7 +920,7 @@ export type Output = Message<"goclaw.v1.Output"> & {
  * Use `create(OutputSchema)` to create a new message.
  */
 export const OutputSchema: GenMessage<Output> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 15);
+  messageDesc(file_goclaw_v1_worker_service, 17);
 
 /**
  * A signal for a running attempt.
@@ -898,7 +979,7 @@ export type Signal = Message<"goclaw.v1.Signal"> & {
  * Use `create(SignalSchema)` to create a new message.
  */
 export const SignalSchema: GenMessage<Signal> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 16);
+  messageDesc(file_goclaw_v1_worker_service, 18);
 
 /**
  * DELIVERED when the worker has the signal, ADMITTED when the agent has seen it; ADMITTED alone is enough.
@@ -927,7 +1008,7 @@ export type SignalAck = Message<"goclaw.v1.SignalAck"> & {
  * Use `create(SignalAckSchema)` to create a new message.
  */
 export const SignalAckSchema: GenMessage<SignalAck> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 17);
+  messageDesc(file_goclaw_v1_worker_service, 19);
 
 /**
  * Stop this attempt. End it with Fail of class CANCELLED, or with Complete when it is done anyway; after the grace the
@@ -964,7 +1045,7 @@ export type Cancel = Message<"goclaw.v1.Cancel"> & {
  * Use `create(CancelSchema)` to create a new message.
  */
 export const CancelSchema: GenMessage<Cancel> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 18);
+  messageDesc(file_goclaw_v1_worker_service, 20);
 
 /**
  * The attempt succeeded. Idempotent by lease id: keep it and send it again until its verdict comes.
@@ -993,6 +1074,13 @@ export type Complete = Message<"goclaw.v1.Complete"> & {
    * @generated from field: repeated goclaw.v1.EffectReceipt receipts = 4;
    */
   receipts: EffectReceipt[];
+
+  /**
+   * What is to be remembered, in the session of the run, now that the attempt has succeeded.
+   *
+   * @generated from field: repeated goclaw.v1.Remember memories = 6;
+   */
+  memories: Remember[];
 };
 
 /**
@@ -1000,7 +1088,7 @@ export type Complete = Message<"goclaw.v1.Complete"> & {
  * Use `create(CompleteSchema)` to create a new message.
  */
 export const CompleteSchema: GenMessage<Complete> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 19);
+  messageDesc(file_goclaw_v1_worker_service, 21);
 
 /**
  * The attempt did not succeed. Kept and re-sent like a Complete.
@@ -1041,7 +1129,7 @@ export type Fail = Message<"goclaw.v1.Fail"> & {
  * Use `create(FailSchema)` to create a new message.
  */
 export const FailSchema: GenMessage<Fail> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 20);
+  messageDesc(file_goclaw_v1_worker_service, 22);
 
 /**
  * What became of a Complete or Fail.
@@ -1072,7 +1160,7 @@ export type Verdict = Message<"goclaw.v1.Verdict"> & {
  * Use `create(VerdictSchema)` to create a new message.
  */
 export const VerdictSchema: GenMessage<Verdict> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 21);
+  messageDesc(file_goclaw_v1_worker_service, 23);
 
 /**
  * @generated from message goclaw.v1.Drain
@@ -1092,7 +1180,7 @@ export type Drain = Message<"goclaw.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 22);
+  messageDesc(file_goclaw_v1_worker_service, 24);
 
 /**
  * @generated from message goclaw.v1.GoAway
@@ -1118,7 +1206,7 @@ export type GoAway = Message<"goclaw.v1.GoAway"> & {
  * Use `create(GoAwaySchema)` to create a new message.
  */
 export const GoAwaySchema: GenMessage<GoAway> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 23);
+  messageDesc(file_goclaw_v1_worker_service, 25);
 
 /**
  * @generated from message goclaw.v1.PollTasksRequest
@@ -1152,7 +1240,7 @@ export type PollTasksRequest = Message<"goclaw.v1.PollTasksRequest"> & {
  * Use `create(PollTasksRequestSchema)` to create a new message.
  */
 export const PollTasksRequestSchema: GenMessage<PollTasksRequest> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 24);
+  messageDesc(file_goclaw_v1_worker_service, 26);
 
 /**
  * Empty after a wait in vain.
@@ -1193,7 +1281,7 @@ export type PollTasksResponse = Message<"goclaw.v1.PollTasksResponse"> & {
  * Use `create(PollTasksResponseSchema)` to create a new message.
  */
 export const PollTasksResponseSchema: GenMessage<PollTasksResponse> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 25);
+  messageDesc(file_goclaw_v1_worker_service, 27);
 
 /**
  * @generated from message goclaw.v1.ReportTaskRequest
@@ -1242,7 +1330,7 @@ export type ReportTaskRequest = Message<"goclaw.v1.ReportTaskRequest"> & {
  * Use `create(ReportTaskRequestSchema)` to create a new message.
  */
 export const ReportTaskRequestSchema: GenMessage<ReportTaskRequest> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 26);
+  messageDesc(file_goclaw_v1_worker_service, 28);
 
 /**
  * @generated from message goclaw.v1.ReportTaskResponse
@@ -1278,7 +1366,7 @@ export type ReportTaskResponse = Message<"goclaw.v1.ReportTaskResponse"> & {
  * Use `create(ReportTaskResponseSchema)` to create a new message.
  */
 export const ReportTaskResponseSchema: GenMessage<ReportTaskResponse> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 27);
+  messageDesc(file_goclaw_v1_worker_service, 29);
 
 /**
  * @generated from message goclaw.v1.DrainWorkerRequest
@@ -1302,7 +1390,7 @@ export type DrainWorkerRequest = Message<"goclaw.v1.DrainWorkerRequest"> & {
  * Use `create(DrainWorkerRequestSchema)` to create a new message.
  */
 export const DrainWorkerRequestSchema: GenMessage<DrainWorkerRequest> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 28);
+  messageDesc(file_goclaw_v1_worker_service, 30);
 
 /**
  * @generated from message goclaw.v1.DrainWorkerResponse
@@ -1321,7 +1409,7 @@ export type DrainWorkerResponse = Message<"goclaw.v1.DrainWorkerResponse"> & {
  * Use `create(DrainWorkerResponseSchema)` to create a new message.
  */
 export const DrainWorkerResponseSchema: GenMessage<DrainWorkerResponse> = /*@__PURE__*/
-  messageDesc(file_goclaw_v1_worker_service, 29);
+  messageDesc(file_goclaw_v1_worker_service, 31);
 
 /**
  * @generated from enum goclaw.v1.FailureClass

@@ -11,7 +11,15 @@ import type {
   AttemptOutcome,
   DeliveredSignal,
 } from "../../ports/agent.ts";
-import type { Agent, AgentContext, AgentLog, AgentSignal } from "../../ports/agent-context.ts";
+import type {
+  Agent,
+  AgentContext,
+  AgentLog,
+  AgentMemory,
+  AgentMemoryEntry,
+  AgentSignal,
+  RecallOptions,
+} from "../../ports/agent-context.ts";
 import {
   agentSignal,
   agentValue,
@@ -19,6 +27,7 @@ import {
   thrownMessage,
   thrownOutcome,
 } from "./agent-value.ts";
+import { recallWish, StagedMemories } from "./staged-memories.ts";
 
 /** Reason of `ctx.signal`; named so that libraries take it for an ordinary abort. */
 class StopError extends Error {
@@ -35,6 +44,8 @@ export class AgentCall {
   #controller: AbortController | undefined;
   #stopReason: string | undefined;
   #over = false;
+  /** What it wants remembered, once it does. */
+  #staged: StagedMemories | undefined;
   /** Bytes of output so far. */
   #written = 0;
 
@@ -92,7 +103,9 @@ export class AgentCall {
   #succeed(value: unknown): void {
     if (this.#over) return;
     try {
-      this.#finish({ kind: "success", output: outputPayload(value) });
+      const memories = this.#staged?.taken();
+      const learned = memories === undefined ? {} : { memories };
+      this.#finish({ kind: "success", output: outputPayload(value), ...learned });
     } catch (error) {
       const message = `the output of agent "${this.#agent.name}" is not JSON: ${thrownMessage(error)}`;
       this.#finish({ kind: "failure", failure: "invalid", message });
@@ -133,6 +146,7 @@ export class AgentCall {
     const call = this;
     let runInput: { readonly value: unknown } | undefined;
     let log: AgentLog | undefined;
+    let memory: AgentMemory | undefined;
     return {
       runId: assignment.runId,
       taskId: assignment.taskId,
@@ -154,6 +168,10 @@ export class AgentCall {
         log ??= call.#log();
         return log;
       },
+      get memory() {
+        memory ??= call.#memory();
+        return memory;
+      },
       progress: (percent, note = "") =>
         call.#report((to) => to.progress(key, Number(percent), String(note))),
       checkpoint: (data) => call.#checkpoint(data),
@@ -161,6 +179,31 @@ export class AgentCall {
       heartbeat: () => call.#report((to) => to.beat(key)),
       signals: () => call.#takeSignals(),
     };
+  }
+
+  #memory(): AgentMemory {
+    return {
+      shown: this.#assignment.memories ?? [],
+      recall: (text, options) => this.#recall(text, options),
+      remember: (text, options) => {
+        if (this.#over) return;
+        this.#staged ??= new StagedMemories();
+        this.#staged.add(text, options);
+      },
+    };
+  }
+
+  /** Never settles once the call is over: whoever waits then is nobody's any more. */
+  async #recall(text: string, options?: RecallOptions): Promise<readonly AgentMemoryEntry[]> {
+    const wish = recallWish(text, options);
+    return new Promise((resolve) => {
+      this.#report((to) =>
+        to.recall(this.key, wish, ({ memories, note }) => {
+          if (note !== "") this.#report((log) => log.log(this.key, "warn", `memory: ${note}`));
+          resolve(memories);
+        }),
+      );
+    });
   }
 
   #log(): AgentLog {

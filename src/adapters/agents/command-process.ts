@@ -14,10 +14,12 @@ import type {
   DeliveredSignal,
   StopRequest,
 } from "../../ports/agent.ts";
+import type { RecallOptions } from "../../ports/agent-context.ts";
 import type { Host, TimerHandle } from "../../ports/host.ts";
 import type { Logger } from "../../ports/telemetry.ts";
-import { openingLine, readLine, signalLine } from "./command-protocol.ts";
+import { openingLine, readLine, recalledLine, signalLine } from "./command-protocol.ts";
 import { LineReader } from "./line-reader.ts";
+import { recallWish, StagedMemories } from "./staged-memories.ts";
 
 /** An agent that is a program. */
 export interface CommandAgent {
@@ -82,6 +84,7 @@ export class CommandProcess {
   readonly #output: Uint8Array[] = [];
   readonly #errors = new LineReader(LINE_MAX, (line) => this.#hear(line));
   #child: ChildProcessWithoutNullStreams | undefined;
+  readonly #staged = new StagedMemories();
   #outputBytes = 0;
   #lines = 0;
   #lastLine = "";
@@ -213,6 +216,10 @@ export class CommandProcess {
         return listener.beat(key);
       case "admitted":
         return this.#receipt(directive.signal, "admitted");
+      case "remember":
+        return this.#heeding(() => this.#staged.add(directive.text, directive.options));
+      case "recall":
+        return this.#heeding(() => this.#recall(directive.id, directive.text, directive.options));
       case "retry-after":
         this.#retryAfterMs = directive.retryAfterMs;
         return;
@@ -221,6 +228,25 @@ export class CommandProcess {
       default:
         return this.#log("warn", `not understood: ${directive.text}`);
     }
+  }
+
+  /** What a program says that makes no sense is a line in its log. */
+  #heeding(heed: () => void): void {
+    try {
+      heed();
+    } catch (error) {
+      this.#log("warn", error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #recall(id: string, text: unknown, options: RecallOptions): void {
+    if (this.#agent.stdin !== "stream") {
+      throw new TypeError("only a program with `stdin: stream` can ask the memory");
+    }
+    const wish = recallWish(text, options);
+    this.#deps.listener.recall(this.#assignment.key, wish, (answer) => {
+      if (this.#child?.stdin.writable === true) this.#child.stdin.write(recalledLine(id, answer));
+    });
   }
 
   #log(level: "debug" | "info" | "warn" | "error", text: string): void {
@@ -266,12 +292,16 @@ export class CommandProcess {
 
   #success(): AttemptOutcome {
     const text = Buffer.concat(this.#output).toString("utf8").trim();
-    if (this.#agent.format === "text") {
-      return { kind: "success", output: { json: JSON.stringify(text) } };
-    }
-    if (text === "") return { kind: "success", output: { json: "null" } };
+    const memories = this.#staged.taken();
+    const success = (value: unknown): AttemptOutcome => ({
+      kind: "success",
+      output: { json: JSON.stringify(value) },
+      ...(memories === undefined ? {} : { memories }),
+    });
+    if (this.#agent.format === "text") return success(text);
+    if (text === "") return success(null);
     try {
-      return { kind: "success", output: { json: JSON.stringify(JSON.parse(text)) } };
+      return success(JSON.parse(text));
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       const message = `the program's output is not JSON: ${why}`;

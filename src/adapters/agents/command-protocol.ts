@@ -5,7 +5,8 @@
  */
 import { payloadText, toBase64 } from "../../base/payload.ts";
 import { type Millis, parseDuration } from "../../base/time.ts";
-import type { Assignment, DeliveredSignal } from "../../ports/agent.ts";
+import type { Assignment, DeliveredSignal, RecallAnswer } from "../../ports/agent.ts";
+import type { RecallOptions, RememberOptions } from "../../ports/agent-context.ts";
 
 /** First line on standard input. Payloads are spliced in as the JSON text they already are. */
 export function openingLine(assignment: Assignment): string {
@@ -19,6 +20,7 @@ export function openingLine(assignment: Assignment): string {
     session_id: assignment.sessionId ?? null,
     idempotency_key: assignment.idempotencyKey,
     trace_id: assignment.traceId,
+    memories: assignment.memories,
     last_checkpoint: lastCheckpoint === undefined ? null : toBase64(lastCheckpoint),
   }).slice(1, -1);
   const input = payloadText(assignment.input);
@@ -30,6 +32,11 @@ export function openingLine(assignment: Assignment): string {
 /** A later line on standard input. */
 export function signalLine(signal: DeliveredSignal): string {
   return asLine(`{"signal":${signalText(signal)}}`);
+}
+
+/** The answer to a question of the program. */
+export function recalledLine(id: string, { memories, note }: RecallAnswer): string {
+  return asLine(JSON.stringify({ recalled: { id, memories, note } }));
 }
 
 /** JSON on one line, whatever a reader takes for a line end: Node's readline stops at U+2028 and U+2029 as well. */
@@ -60,6 +67,13 @@ export type Directive =
   | { readonly kind: "heartbeat" }
   | { readonly kind: "output"; readonly text: string }
   | { readonly kind: "admitted"; readonly signal: string }
+  | { readonly kind: "remember"; readonly text: unknown; readonly options: RememberOptions }
+  | {
+      readonly kind: "recall";
+      readonly id: string;
+      readonly text: unknown;
+      readonly options: RecallOptions;
+    }
   | { readonly kind: "retry-after"; readonly retryAfterMs: Millis }
   | { readonly kind: "log"; readonly level: LogLevel; readonly text: string }
   /** Meant as a directive, but not one. */
@@ -78,6 +92,14 @@ const DIRECTIVES: Readonly<Record<string, (rest: string) => Directive | undefine
   output: (text) => ({ kind: "output", text }),
   heartbeat: () => ({ kind: "heartbeat" }),
   admitted: (rest) => (rest === "" ? undefined : { kind: "admitted", signal: rest }),
+  remember: (rest) => {
+    const { text, ...options } = optionsOf<RememberOptions>(rest);
+    return { kind: "remember", text, options };
+  },
+  recall: (rest) => {
+    const { text, id = "", ...options } = optionsOf<RecallOptions>(rest);
+    return { kind: "recall", id: String(id), text, options };
+  },
   "retry-after": (rest) => {
     const retryAfterMs = parseDuration(rest);
     return retryAfterMs === undefined ? undefined : { kind: "retry-after", retryAfterMs };
@@ -87,6 +109,16 @@ const DIRECTIVES: Readonly<Record<string, (rest: string) => Directive | undefine
   warn: (text) => ({ kind: "log", level: "warn", text }),
   error: (text) => ({ kind: "log", level: "error", text }),
 };
+
+/** A plain text, or a JSON object with a `text` and more. */
+function optionsOf<O>(rest: string): O & { readonly text?: unknown; readonly id?: unknown } {
+  if (!rest.startsWith("{")) return { text: rest } as O & { readonly text: string };
+  try {
+    return JSON.parse(rest) as O & { readonly text?: unknown };
+  } catch {
+    return { text: rest } as O & { readonly text: string };
+  }
+}
 
 /** Reads one line of standard error; an ordinary line is one for the log. */
 export function readLine(line: string): Directive {

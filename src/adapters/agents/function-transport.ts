@@ -80,6 +80,7 @@ export class FunctionTransport implements AgentTransport {
       log: (key, level, message) => listener.log(key, level, message),
       receipt: (key, signal, receipt) => listener.receipt(key, signal, receipt),
       output: (key, data, offset) => listener.output(key, data, offset),
+      recall: (key, wish, answer) => listener.recall(key, wish, answer),
       finish: (key, outcome) => {
         this.#calls.get(key)?.force?.cancel();
         this.#calls.delete(key);

@@ -5,7 +5,13 @@
  */
 import type { Json } from "../../base/payload.ts";
 import type { Millis } from "../../base/time.ts";
-import type { Assignment, AttemptOutcome, DeliveredSignal } from "../../ports/agent.ts";
+import type {
+  Assignment,
+  AttemptOutcome,
+  AttemptQuestion,
+  DeliveredSignal,
+  RecallAnswer,
+} from "../../ports/agent.ts";
 
 /** What a thread is started with. */
 export interface ThreadData {
@@ -30,6 +36,13 @@ export type ThreadCommand =
   | { readonly type: "start"; readonly ticket: number; readonly assignment: Assignment }
   | { readonly type: "signal"; readonly key: string; readonly signal: DeliveredSignal }
   | { readonly type: "stop"; readonly key: string; readonly reason: string }
+  /** The answer to the thread's question of this number. */
+  | {
+      readonly type: "recalled";
+      readonly key: string;
+      readonly question: number;
+      readonly answer: RecallAnswer;
+    }
   /** The grace is over: answer with `abandoned`, or with the end if it was on its way. */
   | { readonly type: "abandon"; readonly key: string };
 
@@ -86,6 +99,12 @@ export type ThreadReport =
       readonly key: string;
       readonly signal: string;
       readonly receipt: "delivered" | "admitted";
+    }
+  | {
+      readonly type: "recall";
+      readonly key: string;
+      readonly question: number;
+      readonly wish: AttemptQuestion;
     }
   | { readonly type: "finish"; readonly key: string; readonly outcome: AttemptOutcome }
   | { readonly type: "abandoned"; readonly key: string }

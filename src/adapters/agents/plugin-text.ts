@@ -98,6 +98,7 @@ function startRow(command: ThreadCommand, runInputs: RunInputs): StartRow | unde
   const { assignment: a, ticket } = command;
   if (!("json" in a.input && "json" in a.runInput)) return undefined;
   if (a.lastCheckpoint !== undefined || a.signals.length > 0) return undefined;
+  if (a.memories !== undefined) return undefined;
   return [
     ticket,
     a.key,
@@ -147,7 +148,8 @@ function startOf(row: StartRow, runInputs: readonly Payload[]): ThreadCommand {
 
 function endRow(report: ThreadReport): EndRow | undefined {
   if (report.type !== "finish" || report.outcome.kind !== "success") return undefined;
-  const { output } = report.outcome;
+  const { output, memories } = report.outcome;
+  if (memories !== undefined) return undefined;
   return "json" in output ? [report.key, output.json] : undefined;
 }
 

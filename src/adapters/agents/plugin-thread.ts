@@ -9,7 +9,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { pathToFileURL } from "node:url";
 import { parentPort, workerData } from "node:worker_threads";
 import { present, unreachable } from "../../base/assert.ts";
-import type { AttemptListener } from "../../ports/agent.ts";
+import type { AttemptListener, RecallAnswer } from "../../ports/agent.ts";
 import type { Agent } from "../../ports/agent-context.ts";
 import { AgentCall } from "./agent-call.ts";
 import { agentInfo, agentProblem, isAgent } from "./agent-shape.ts";
@@ -30,9 +30,17 @@ const port = present(parentPort, "the port of a worker thread");
 const { files, shared } = workerData as ThreadData;
 const memory = new Int32Array(shared);
 
+/** One attempt in this thread. */
+interface Running {
+  readonly call: AgentCall;
+  readonly ticket: number;
+  /** Its questions to the memory, in the order they were asked. */
+  readonly questions: ((answer: RecallAnswer) => void)[];
+}
+
 /** Which attempt the running code belongs to, across awaits and timers. */
 const running = new AsyncLocalStorage<AgentCall>();
-const calls = new Map<string, { readonly call: AgentCall; readonly ticket: number }>();
+const calls = new Map<string, Running>();
 const agents = new Map<string, { readonly agent: Agent; readonly file: string }>();
 
 /** Lines, progress and beats in one batch; an agent that prints in a tight loop must not exhaust the engine. */
@@ -70,6 +78,10 @@ const listener: AttemptListener = {
   log: (key, level, text) => chat({ type: "log", key, level, text }),
   receipt: (key, signal, receipt) => report({ type: "receipt", key, signal, receipt }),
   output: (key, data, offset = 0) => chat({ type: "output", key, data, offset }),
+  recall: (key, wish, answer) => {
+    const { questions = [] } = calls.get(key) ?? {};
+    report({ type: "recall", key, question: questions.push(answer) - 1, wish });
+  },
   finish: (key, outcome) => {
     if (calls.delete(key)) report({ type: "finish", key, outcome });
   },
@@ -95,6 +107,12 @@ function obey(command: ThreadCommand): void {
       }
       return;
     }
+    case "recalled": {
+      const entry = calls.get(command.key);
+      const answer = entry?.questions[command.question];
+      if (entry !== undefined) enter(entry.call, entry.ticket, () => answer?.(command.answer));
+      return;
+    }
     case "abandon": {
       const entry = calls.get(command.key);
       if (entry === undefined) return;
@@ -111,7 +129,7 @@ function start({ assignment, ticket }: Extract<ThreadCommand, { type: "start" }>
   const { key, agent: name } = assignment;
   const { agent } = present(agents.get(name), `agent "${name}" of this thread`);
   const call = new AgentCall(agent, assignment, listener);
-  calls.set(key, { call, ticket });
+  calls.set(key, { call, ticket, questions: [] });
   enter(call, ticket, () => call.run());
 }
 

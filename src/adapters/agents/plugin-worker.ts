@@ -260,6 +260,12 @@ export class PluginWorker {
         return listener.log(key, report.level, report.text);
       case "receipt":
         return listener.receipt(key, report.signal, report.receipt);
+      case "recall": {
+        const { question, wish } = report;
+        return listener.recall(key, wish, (answer) =>
+          this.#send({ type: "recalled", key, question, answer }),
+        );
+      }
       case "finish":
         this.#finish(key, report.outcome);
         return this.#endIfIdle();

@@ -5,9 +5,11 @@
  *
  * A report, timer or receipt that no longer fits (stale attempt, finished task) is no error: it yields no event.
  */
+
 import { unreachable } from "../../base/assert.ts";
 import { type Fault, fault } from "../../base/fault.ts";
 import { nearestName } from "../../base/ids.ts";
+import { MEMORY_LIMITS } from "../../base/memory-limits.ts";
 import {
   admitInterrupts,
   decideCollectDeadline,
@@ -16,7 +18,6 @@ import {
 } from "./decide-signal.ts";
 import { hasRoomForNews } from "./limits.ts";
 import type { Command, Event, Outcome, SignalContent } from "./message.ts";
-import { MEMORY_LIMITS } from "./recall.ts";
 import { backoffMs, failureOf, mayRetry } from "./retry.ts";
 import {
   findTask,

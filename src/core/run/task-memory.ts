@@ -3,12 +3,12 @@
  * remembered after its success. Templates are rendered as they are for inputs, but a wish that cannot be rendered is a
  * note and never a failure: what a task has done is worth more than what is remembered of it.
  */
+import { MEMORY_LIMITS } from "../../base/memory-limits.ts";
 import { type Json, type Payload, payloadText } from "../../base/payload.ts";
 import type { Evaluated, Scope } from "../dag/expression.ts";
 import { memorySession } from "../memory/entry.ts";
 import { scopeOf } from "./binding.ts";
 import {
-  MEMORY_LIMITS,
   type MemoryOutcome,
   type MemoryWrite,
   type Recall,

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { MEMORY_LIMITS } from "../../../../src/base/memory-limits.ts";
 import { jsonPayload } from "../../../../src/base/payload.ts";
 import type { Event, Outcome } from "../../../../src/core/run/message.ts";
-import { MEMORY_LIMITS, type MemoryWrite, type Recall } from "../../../../src/core/run/recall.ts";
+import type { MemoryWrite, Recall } from "../../../../src/core/run/recall.ts";
 import { wishesMemories, wishOf } from "../../../../src/core/run/task-memory.ts";
 import { RunHarness } from "../../../support/run-harness.ts";
 
