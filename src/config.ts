@@ -7,7 +7,7 @@ import type { Violation } from "./base/fault.ts";
 import { FaultError, fault } from "./base/fault.ts";
 import { isName, nearestName } from "./base/ids.ts";
 import type { Millis } from "./base/time.ts";
-import type { Value } from "./config/field.ts";
+import { keyOf, type Value } from "./config/field.ts";
 import type { Path, Source, Sparse } from "./config/read.ts";
 import { ConfigReader, sourceHolding } from "./config/read.ts";
 import type { Defaults } from "./config/resolve.ts";
@@ -199,7 +199,7 @@ const LONGER_THAN_PROBES = ["silenceMs", "leaseMs"] as const;
 
 function workerProblems({ workers }: Config): readonly Contradiction[] {
   return LONGER_THAN_PROBES.filter((field) => workers[field] <= workers.probeMs).map((field) => ({
-    path: ["workers", field],
+    path: ["workers", keyOf(field)],
     message: `${workers[field]} ms is no longer than the time between two probes (${workers.probeMs} ms)`,
     remedy: "Workers would come and go without fault; take at least three times `workers.probe`.",
   }));

@@ -1,6 +1,6 @@
 /**
  * `goclaw output RUN TASK`: what a task writes while it runs, from the beginning of what the daemon still has to the end
- * of the task. Output is never journaled, so after the end there is nothing to print. Leaving does not touch the run.
+ * of the task. Output is never journaled: what the daemon has forgotten is gone. Leaving does not touch the run.
  */
 import type { WatchOutputResponse } from "../../../gen/goclaw/v1/run_service_pb.ts";
 import { clientsOf } from "../client.ts";
@@ -17,8 +17,8 @@ export const outputCommand = command<OutputOptions>({
   name: "output",
   summary: "print what a task writes until it ends",
   details:
-    "What agents write with `ctx.output`; the daemon keeps the latest 256 KiB of a running task, and nothing of one that " +
-    "ended. Gaps and new attempts are told on standard error.",
+    "What agents write with `ctx.output`; the daemon keeps the latest 256 KiB of each task, in memory and for a while. " +
+    "Gaps and new attempts are told on standard error.",
   arguments: [
     { term: "<run>", doc: "id of the run" },
     { term: "<task>", doc: "id of a task, or of an instance such as analyze[3]" },
