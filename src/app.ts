@@ -25,6 +25,7 @@ import { EventHub } from "./events/hub.ts";
 import { StoreJournal } from "./journal/journal.ts";
 import { LaneManager } from "./lanes/lane-manager.ts";
 import type { MemoryHub } from "./memory/hub.ts";
+import { TaskScribe } from "./memory/task-scribe.ts";
 import type { AgentTransport } from "./ports/agent.ts";
 import type { Agent } from "./ports/agent-context.ts";
 import type { EventBus } from "./ports/bus.ts";
@@ -225,6 +226,13 @@ async function assemble(config: Config, face: Face, base: Base): Promise<Parts> 
     },
   );
   closers.push(() => memory.close());
+  const scribe = new TaskScribe({
+    hub: memory,
+    journal,
+    host,
+    log: log.child({ module: "memory" }),
+    passedOn: () => engine.passedOn(),
+  });
   const hub = new EventHub({ bufferBytes: config.limits.watcherBytes }, { journal, metrics });
   const functions = new FunctionTransport({}, { host });
   for (const agent of face.agents) functions.register(agent);
@@ -255,6 +263,7 @@ async function assemble(config: Config, face: Face, base: Base): Promise<Parts> 
       lanes: new LaneManager(config.lanes, runtime),
       runtime,
       hub,
+      memory: scribe,
       log: log.child({ module: "engine" }),
       metrics,
       onFailure: failure.resolve,
@@ -265,14 +274,37 @@ async function assemble(config: Config, face: Face, base: Base): Promise<Parts> 
   );
   closers.push(() => engine.stop());
   await engine.start();
-  const retention = new Retention(config.retention, {
+  startScribe(scribe, closers);
+  startRetention(config, journal, base);
+  const publishTo = publisher({ journal, engine, metrics, bridges }, base);
+  if (config.bus.kind === "nats") await publishTo(natsBus(config, log));
+  else await forgetConsumer(journal, "nats");
+  return {
     host,
-    journal,
-    log: log.child({ module: "retention" }),
-  });
-  retention.start();
-  closers.push(() => retention.stop());
-  const publishTo = async (bus: EventBus): Promise<void> => {
+    log,
+    metrics,
+    engine,
+    functions,
+    workers,
+    memory,
+    store,
+    failed: failure.promise,
+    publishTo,
+    close,
+  };
+}
+
+interface PublisherParts extends Pick<Parts, "engine" | "metrics"> {
+  readonly journal: StoreJournal;
+  /** Told of every commit. */
+  readonly bridges: BusBridge[];
+}
+
+function publisher(
+  { journal, engine, metrics, bridges }: PublisherParts,
+  { host, log, closers }: Base,
+): Parts["publishTo"] {
+  return async (bus) => {
     const bridge = new BusBridge(
       { consumer: bus.kind },
       {
@@ -292,21 +324,25 @@ async function assemble(config: Config, face: Face, base: Base): Promise<Parts> 
       await bridge.stop();
     });
   };
-  if (config.bus.kind === "nats") await publishTo(natsBus(config, log));
-  else await forgetConsumer(journal, "nats");
-  return {
+}
+
+/** Tasks are shown nothing before it has caught up, so nobody has to wait for it here. */
+function startScribe(scribe: TaskScribe, closers: Closer[]): void {
+  const caughtUp = scribe.start();
+  closers.push(async () => {
+    await caughtUp;
+    await scribe.stop();
+  });
+}
+
+function startRetention(config: Config, journal: StoreJournal, { host, log, closers }: Base): void {
+  const retention = new Retention(config.retention, {
     host,
-    log,
-    metrics,
-    engine,
-    functions,
-    workers,
-    memory,
-    store,
-    failed: failure.promise,
-    publishTo,
-    close,
-  };
+    journal,
+    log: log.child({ module: "retention" }),
+  });
+  retention.start();
+  closers.push(() => retention.stop());
 }
 
 /** A bus that is configured no longer must not keep retention from deleting what it will never read. */

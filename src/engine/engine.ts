@@ -10,7 +10,7 @@ import { canonicalJson, parseCanonical } from "../core/dag/compile.ts";
 import type { Definition } from "../core/dag/definition.ts";
 import type { Plan } from "../core/dag/plan.ts";
 import type { LaneStatus } from "../core/lane/lane.ts";
-import type { Effect, EventType, Idempotency, RunEvents } from "../core/run/message.ts";
+import type { Effect, Idempotency, RunEvents } from "../core/run/message.ts";
 import { taskDeadline, timersOf } from "../core/run/react.ts";
 import { findTask, type RunState, type TaskState } from "../core/run/state.ts";
 import { isTerminalTask } from "../core/run/status.ts";
@@ -50,7 +50,7 @@ import { RunControl } from "./run-control.ts";
 import { traced } from "./run-request.ts";
 import { Shard, type ShardListener } from "./shard.ts";
 import type { ShardOptions } from "./shard-options.ts";
-import { countEvent } from "./tally.ts";
+import { countEvent, TASK_ENDS } from "./tally.ts";
 import { type Alarm, Timers } from "./timers.ts";
 
 export interface EngineDeps {
@@ -79,14 +79,6 @@ const RETRY_AFTER_DRAIN_MS: Millis = 1_000;
 
 /** How long watchers may take at the end for what was published last. */
 const WATCHERS_PATIENCE_MS: Millis = 1_000;
-
-/** Events after which a task writes no more. */
-const TASK_ENDS: ReadonlySet<EventType> = new Set([
-  "task_completed",
-  "task_failed",
-  "task_cancelled",
-  "task_skipped",
-]);
 
 type Phase = "new" | "recovering" | "ready" | "draining" | "stopped";
 
@@ -431,6 +423,11 @@ export class Engine implements EngineApi, ShardListener {
       return live === undefined || isTerminalTask(task.status);
     };
     yield* this.#outputs.watch(runId, taskId, isOver, abort);
+  }
+
+  /** Resolves when everything that is durable now has been passed on. Rejects when the engine has stopped. */
+  passedOn(): Promise<void> {
+    return this.#shard.within(() => undefined);
   }
 
   openRuns(): number {

@@ -2,8 +2,16 @@
  * What committed events say to the metrics: how tasks ended and why, and what is tried again. Events that a replay folds
  * again are not counted again. How long attempts take is the runtime's to tell.
  */
-import type { Event } from "../core/run/message.ts";
+import type { Event, EventType } from "../core/run/message.ts";
 import type { Metrics } from "../ports/telemetry.ts";
+
+/** Events after which a task writes no more. */
+export const TASK_ENDS: ReadonlySet<EventType> = new Set([
+  "task_completed",
+  "task_failed",
+  "task_cancelled",
+  "task_skipped",
+]);
 
 /** Counts one event. */
 export function countEvent(metrics: Pick<Metrics, "taskEnded" | "retried">, event: Event): void {

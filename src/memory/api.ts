@@ -32,6 +32,12 @@ export interface MemorizeRequest {
   readonly createdAt?: Instant;
 }
 
+/** Entries of a session that were of use. Those that are gone are passed over. */
+export interface Praise {
+  readonly sessionId: string;
+  readonly ids: readonly MemoryId[];
+}
+
 /**
  * What became of a request: a new entry; a review of the entry that says the same (`reviewed`) or nearly the same
  * (`reinforced`); or nothing, because it only repeats what its author had been shown (`recalled`).

@@ -23,6 +23,7 @@ import type {
   Memorized,
   MemorizeRequest,
   MemoryStats,
+  Praise,
   Remembered,
   Retrieved,
   RetrieveRequest,
@@ -165,18 +166,42 @@ export class MemoryHub {
   }
 
   /**
-   * Remembers what a consumer of the journal found there, together with how far it has read, as one step: done twice it
-   * does nothing, so it may be repeated after a crash. Cursors of a consumer must not go back.
+   * Remembers what a consumer of the journal found there, and praises what was of use, together with how far it has read,
+   * as one step: done twice it does nothing, so it may be repeated after a crash. Cursors of a consumer must not go back.
    */
   async memorizeUpTo(
     consumer: string,
     cursor: bigint,
     requests: readonly MemorizeRequest[],
+    praise?: Praise,
   ): Promise<readonly Memorized[]> {
     const applied = await this.appliedCursor(consumer);
     if (applied !== undefined && cursor <= applied) return [];
     const key = metaKey(`cursor/${consumer}`);
-    return this.#memorize(requests, (changes) => changes.set(key, { cursor: String(cursor) }));
+    return this.#memorize(
+      requests,
+      (changes) => changes.set(key, { cursor: String(cursor) }),
+      praise,
+    );
+  }
+
+  /** Names of consumers that have a cursor and begin with `prefix`. */
+  async consumers(prefix: string): Promise<readonly string[]> {
+    const names = await this.#book.store.metaNames(`cursor/${prefix}`);
+    return names.map((name) => name.slice("cursor/".length));
+  }
+
+  /** Forgets the cursors of consumers that will never come again. */
+  async dropCursors(consumers: readonly string[]): Promise<void> {
+    if (consumers.length === 0) return;
+    const keys = consumers.map((consumer) => metaKey(`cursor/${consumer}`));
+    await this.#book.store.write(keys.map((key) => ({ key, value: undefined })));
+  }
+
+  /** The latest entries of a session in the default scope, newest first. */
+  async latest(sessionId: string, count: number): Promise<readonly Remembered[]> {
+    checkSession(sessionId);
+    return this.#recaller.latest(sessionId, count);
   }
 
   /** The cursor up to which {@link memorizeUpTo} has remembered everything; undefined before the first call. */
@@ -188,13 +213,16 @@ export class MemoryHub {
   async #memorize(
     requests: readonly MemorizeRequest[],
     also: (changes: ChangeSet) => void,
+    praise?: Praise,
   ): Promise<readonly Memorized[]> {
     checkMemorize(requests, this.#limits);
     const changes = this.#changeSet();
     also(changes);
-    const sessions = requests.map(({ sessionId }) => sessionId);
+    const named = praise === undefined ? requests : [...requests, praise];
+    const sessions = named.map(({ sessionId }) => sessionId);
+    for (const sessionId of sessions) checkSession(sessionId);
     const outcomes = await this.#book.change(sessions, changes, () =>
-      this.#memorizer.decide(requests, changes),
+      this.#memorizer.decide(requests, changes, praise),
     );
     for (const { outcome } of outcomes) this.#deps.metrics.memorized(outcome);
     this.#notify();

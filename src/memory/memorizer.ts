@@ -12,7 +12,7 @@ import { FIRST_GRADE, VERDICT_GRADE } from "../core/memory/review.ts";
 import { SessionIndex } from "../core/memory/session-index.ts";
 import type { StrengthModel } from "../core/memory/strength.ts";
 import type { Host } from "../ports/host.ts";
-import type { Memorized, MemorizeRequest } from "./api.ts";
+import type { Memorized, MemorizeRequest, Praise } from "./api.ts";
 import type { MemoryBook } from "./book.ts";
 import type { ChangeSet } from "./change-set.ts";
 import type { LiveSession } from "./live-session.ts";
@@ -65,14 +65,19 @@ export class Memorizer {
   async decide(
     requests: readonly MemorizeRequest[],
     changes: ChangeSet,
+    praise?: Praise,
   ): Promise<readonly Memorized[]> {
     const drafts = new Map<string, Draft>();
     const outcomes: Memorized[] = [];
     const now = this.#deps.host.now();
-    for (const request of requests) {
-      const { sessionId } = request;
+    const draftFor = async (sessionId: string): Promise<Draft> => {
       const draft = drafts.get(sessionId) ?? draftOf(await this.#deps.book.loaded(sessionId));
       drafts.set(sessionId, draft);
+      return draft;
+    };
+    if (praise !== undefined) await this.#praise(praise, await draftFor(praise.sessionId), now);
+    for (const request of requests) {
+      const draft = await draftFor(request.sessionId);
       outcomes.push(await this.#one(request, draft, changes, now));
     }
     for (const draft of drafts.values()) {
@@ -80,6 +85,16 @@ export class Memorizer {
       this.#evict(draft, changes, now);
     }
     return outcomes;
+  }
+
+  async #praise({ sessionId, ids }: Praise, draft: Draft, now: Instant): Promise<void> {
+    const { book, model } = this.#deps;
+    for (const id of new Set(ids)) {
+      const found = await book.find(sessionId, id);
+      if (found === undefined) continue;
+      const review = model.review(found.entry.review, VERDICT_GRADE.used, now);
+      this.#draft(draft, found, { ...found.entry, review, dormantAt: undefined });
+    }
   }
 
   async #one(

@@ -105,6 +105,13 @@ export class Recaller {
     return { text, tokens, shown: ids.flatMap((id) => known.get(id) ?? []), degraded };
   }
 
+  /** The newest entries of a session in the default scope, newest first. */
+  async latest(sessionId: string, count: number): Promise<readonly Remembered[]> {
+    const session = await this.#deps.book.read(sessionId);
+    const now = this.#deps.host.now();
+    return lastOf(session, count).map(({ entry }) => this.remembered(entry, now));
+  }
+
   /** An entry as it stands at `now`. */
   remembered(entry: MemoryEntry, now: Instant): Remembered {
     const { model } = this.#deps;
