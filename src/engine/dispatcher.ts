@@ -393,7 +393,7 @@ function workedAssignment(task: TaskState): Pick<Assignment, "worker" | "earlier
   const { worker, deeds, ended } = task;
   return {
     ...(worker === undefined ? {} : { worker }),
-    ...(ended === undefined ? {} : { earlier: ended }),
+    earlier: ended,
     deeds,
   };
 }

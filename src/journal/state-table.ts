@@ -124,7 +124,7 @@ const TASK = message<TaskRecord>({
   fence: uint(24),
   worker: optional(text(25)),
   deeds: nestedList(26, DEED),
-  ended: optional(nested(27, ENDED_ATTEMPT)),
+  ended: nestedList(27, ENDED_ATTEMPT),
   recalls: nestedList(28, RECALL),
 });
 

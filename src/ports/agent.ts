@@ -9,6 +9,7 @@ import type { Json, Payload } from "../base/payload.ts";
 import type { Instant, Millis } from "../base/time.ts";
 import type { Deed, Outcome, SignalContent } from "../core/run/message.ts";
 import type { MemoryWrite, Recall, RecallWish, ShownMemory } from "../core/run/recall.ts";
+import type { EndedAttempt } from "../core/run/state.ts";
 import type { Reason } from "../core/run/status.ts";
 
 /** Names one attempt; `key` is unique per attempt in this process and cheap to map by. */
@@ -41,12 +42,8 @@ export interface Assignment extends AttemptRef {
   readonly idempotencyKey: string;
   /** Instance of the worker that is to run it; absent for agents of the daemon. */
   readonly worker?: string;
-  /** How the attempt before this one ended, if there was one. */
-  readonly earlier?: {
-    readonly attempt: number;
-    readonly reason: Reason;
-    readonly message: string;
-  };
+  /** How the attempts before this one ended, oldest first; the latest ones. */
+  readonly earlier?: readonly EndedAttempt[];
   /** What earlier attempts did that must not be done twice. */
   readonly deeds?: readonly Deed[];
   /** What the definition wants the attempt to be shown of the memory; absent when it wants nothing. */

@@ -134,11 +134,12 @@ export function writeWelcome(
 
 /** What an assignment weighs on the wire, near enough to keep messages small. */
 export function assignSize(assignment: Assignment, choice: WireChoice): number {
-  const { input, runInput, lastCheckpoint, signals, deeds, memories } = assignment;
+  const { input, runInput, lastCheckpoint, signals, deeds, memories, earlier } = assignment;
   let bytes = 512 + payloadSize(input) + (lastCheckpoint?.byteLength ?? 0);
   if (choice.runInput && runInput !== input) bytes += payloadSize(runInput);
   for (const signal of signals) bytes += signalSize(signal);
   for (const { text } of memories ?? []) bytes += text.length * 3 + 64;
+  for (const { message } of earlier ?? []) bytes += message.length + 32;
   for (const { name, value } of deeds ?? []) bytes += name.length + payloadSize(value) + 16;
   return bytes;
 }
@@ -190,8 +191,7 @@ export function writeAssign(
   for (const memory of assignment.memories ?? []) {
     assign.memories.push(create(ShownMemorySchema, memory));
   }
-  if (earlier !== undefined) {
-    const { attempt, reason, message } = earlier;
+  for (const { attempt, reason, message } of earlier ?? []) {
     assign.history.push(create(EarlierAttemptSchema, { attempt, reason: Reason[reason], message }));
   }
   if (choice.runInput) addRunInput(assign, assignment, choice);

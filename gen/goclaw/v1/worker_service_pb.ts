@@ -629,7 +629,8 @@ export type Assign = Message<"goclaw.v1.Assign"> & {
   signals: Signal[];
 
   /**
-   * How attempts before this one ended, oldest first. The engine remembers the latest.
+   * How attempts before this one ended, oldest first: the latest 16, each with the first 1,000
+   * characters of its message.
    *
    * @generated from field: repeated goclaw.v1.EarlierAttempt history = 15;
    */

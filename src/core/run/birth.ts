@@ -7,11 +7,12 @@ import type { Payload } from "../../base/payload.ts";
 import type { Plan, PlanNode } from "../dag/plan.ts";
 import type { Deed, Event } from "./message.ts";
 import { NO_RECALLS } from "./recall.ts";
-import { IDLE_AGENDA, type RunState, type TaskState } from "./state.ts";
+import { type EndedAttempt, IDLE_AGENDA, type RunState, type TaskState } from "./state.ts";
 import { weigh } from "./weight.ts";
 
 /** Shared by all tasks that have none. */
 export const NO_DEEDS: readonly Deed[] = [];
+const NO_ENDED: readonly EndedAttempt[] = [];
 
 /** The run that a `run_accepted` event brings to life. */
 export function newRun(
@@ -74,7 +75,7 @@ export function newTask(
     output: undefined,
     reason: undefined,
     message: "",
-    ended: undefined,
+    ended: NO_ENDED,
     percent: 0,
     note: "",
     group: undefined,

@@ -9,7 +9,16 @@ import { isUnsuccessful } from "./binding.ts";
 import { addInstances, NO_DEEDS } from "./birth.ts";
 import type { Deed, Event } from "./message.ts";
 import { NO_RECALLS } from "./recall.ts";
-import { agendaOf, findTask, type MailboxEntry, type RunState, type TaskState } from "./state.ts";
+import {
+  agendaOf,
+  ENDED_KEPT,
+  ENDED_TEXT_MAX,
+  type EndedAttempt,
+  findTask,
+  type MailboxEntry,
+  type RunState,
+  type TaskState,
+} from "./state.ts";
 import { isTerminalTask, type RunStatus } from "./status.ts";
 import { MOVE_OF_EVENT, nextStatus } from "./task-machine.ts";
 import { weigh } from "./weight.ts";
@@ -104,7 +113,7 @@ function evolveTask(
     case "task_retrying":
       task.reason = event.reason;
       task.message = event.message;
-      task.ended = { attempt: event.attempt, reason: event.reason, message: event.message };
+      task.ended = withEnded(task.ended, event);
       task.dueAt = event.dueAt;
       task.stopping = undefined;
       if (event.counted) task.failures++;
@@ -166,6 +175,14 @@ function startAttempt(
   task.percent = 0;
   task.note = "";
   run.leases++;
+}
+
+function withEnded(
+  known: readonly EndedAttempt[],
+  { attempt, reason, message }: EndedAttempt,
+): readonly EndedAttempt[] {
+  const ended = { attempt, reason, message: message.slice(0, ENDED_TEXT_MAX) };
+  return [...known.slice(1 - ENDED_KEPT), ended];
 }
 
 /** The latest deed of a name takes the place of an earlier one. */

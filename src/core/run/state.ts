@@ -32,6 +32,11 @@ export interface TaskGroup {
   open: number;
 }
 
+/** Attempts of a task that are remembered. */
+export const ENDED_KEPT = 16;
+/** Most characters kept of what each of them said, so that a task that fails for ever stays small. */
+export const ENDED_TEXT_MAX = 1_000;
+
 /** An attempt that did not complete. */
 export interface EndedAttempt {
   readonly attempt: number;
@@ -72,8 +77,8 @@ export interface TaskState {
   output: Payload | undefined;
   reason: Reason | undefined;
   message: string;
-  /** How the latest attempt that did not complete ended. */
-  ended: EndedAttempt | undefined;
+  /** How the latest attempts that did not complete ended, oldest first; at most {@link ENDED_KEPT}. */
+  ended: readonly EndedAttempt[];
   percent: number;
   note: string;
   /** `for_each`: the group on the parent, the item on an instance. */

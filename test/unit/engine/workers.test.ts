@@ -151,5 +151,5 @@ test("after a restart nobody comes back: the attempt is lost without being count
   expect(link.told).toEqual(["assign a/2 attempt 2 version 1.0.0"]);
   const retried = await second.wait(second.engine.getTask(runId, "a"));
   expect(retried).toMatchObject({ failures: 0, worker: "w2", deeds: [{ name: "mail" }] });
-  expect(retried.ended).toMatchObject({ attempt: 1, reason: "WORKER_LOST" });
+  expect(retried.ended).toMatchObject([{ attempt: 1, reason: "WORKER_LOST" }]);
 });

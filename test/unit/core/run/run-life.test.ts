@@ -216,6 +216,24 @@ describe("retries", () => {
     expect(run.run.status).toBe("FAILED");
   });
 
+  test("how the latest 16 attempts ended is remembered, with the beginning of what they said", () => {
+    const patient = { name: "p", tasks: [{ id: "a", agent: "A", retry: { maxAttempts: 100 } }] };
+    const run = new RunHarness(patient);
+    for (let attempt = 1; attempt <= 20; attempt++) {
+      const message = `no ${attempt}${".".repeat(2_000)}`;
+      run.start("a").report("a", { kind: "failure", failure: "retryable", message });
+      run.at = run.task("a").dueAt;
+      run.do({ type: "timer", timer: "retry_due", task: "a" });
+    }
+    const { ended } = run.task("a");
+    expect(ended.map(({ attempt }) => attempt)).toEqual(
+      Array.from({ length: 16 }, (_, n) => n + 5),
+    );
+    expect(ended[0]).toMatchObject({ reason: "AGENT_ERROR" });
+    expect(ended[0]?.message.startsWith("no 5.")).toBe(true);
+    expect(ended[0]?.message).toHaveLength(1_000);
+  });
+
   test("non-retryable fails at once, retry-after is honoured", () => {
     const run = new RunHarness(chain);
     run
