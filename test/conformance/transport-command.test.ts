@@ -12,7 +12,7 @@ const agents = Object.values(BEHAVIOURS).map(
     name,
     command: [process.execPath, program, name],
     format: "json",
-    stdin: name === "mail" ? "stream" : "once",
+    stdin: name === "mail" || name === "remembers" ? "stream" : "once",
     cwd: import.meta.dirname,
     passEnv: [],
     graceMs: 60_000,

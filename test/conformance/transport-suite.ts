@@ -29,6 +29,7 @@ export const BEHAVIOURS = {
   deaf: "deaf",
   /** Reports progress 1, then returns the texts of the signals it admitted, once `"last"` is among them. */
   mail: "mail",
+  remembers: "remembers",
 } as const;
 
 export interface TransportUnderTest {
@@ -160,6 +161,33 @@ export function describeTransport(
         ["log", "info", "a line"],
         ["finish", { kind: "success", output: { json: "null" } }],
       ]);
+    });
+
+    test("shows memories, answers questions to the memory, and takes what is to be remembered along", async () => {
+      const memory = { id: "01J0000000000000000000000A", kind: "note", text: "tea", strength: 1 };
+      recorder.memory = { memories: [memory], note: "" };
+      const key = start(BEHAVIOURS.remembers, null, { memories: [{ ...memory, text: "shown" }] });
+      expect(await recorder.finished(key)).toEqual({
+        kind: "success",
+        output: expect.anything(),
+        memories: [
+          { content: "plain", kind: "note", metadata: {}, importance: "normal" },
+          { content: "rich", kind: "fact", metadata: { of: "x" }, importance: "important" },
+        ],
+      });
+      expect(outputOf(await recorder.finished(key))).toEqual({
+        shown: [{ ...memory, text: "shown" }],
+        told: [memory],
+      });
+      expect(recorder.of(key)[0]).toEqual([
+        "recall",
+        { text: "a question", limit: 2, filter: { of: "x" } },
+      ]);
+    });
+
+    test("forgets what a failed attempt wanted remembered", async () => {
+      const outcome = await recorder.finished(start(BEHAVIOURS.remembers, { fails: true }));
+      expect(outcome).toEqual({ kind: "failure", failure: "retryable", message: "forget it" });
     });
 
     test("refuses an agent it does not have", async () => {

@@ -16,6 +16,7 @@ import { EventHub } from "../../src/events/hub.ts";
 import { StoreJournal } from "../../src/journal/journal.ts";
 import { LaneManager } from "../../src/lanes/lane-manager.ts";
 import type { AgentContext } from "../../src/ports/agent-context.ts";
+import type { TaskMemory } from "../../src/ports/task-memory.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { WorkerPool } from "../../src/runtime/worker-pool.ts";
 import { MemoryLogger } from "./memory-logger.ts";
@@ -53,6 +54,7 @@ export class EngineBench {
   readonly #agents: readonly string[];
   readonly #lanesConfig: LanesConfig;
   readonly #limits: Partial<EngineLimits>;
+  readonly #memory: TaskMemory | undefined;
 
   constructor(
     options: {
@@ -64,6 +66,7 @@ export class EngineBench {
       limits?: Partial<EngineLimits>;
       /** Whether workers can connect. */
       workers?: boolean;
+      memory?: TaskMemory;
     } = {},
   ) {
     const { log, metrics } = this;
@@ -73,6 +76,7 @@ export class EngineBench {
     this.#agents = options.agents ?? ["work"];
     this.#lanesConfig = options.lanes ?? LANES;
     this.#limits = options.limits ?? {};
+    this.#memory = options.memory;
     this.journal = new StoreJournal({
       store: new MemoryStore(this.disk),
       host,
@@ -104,6 +108,7 @@ export class EngineBench {
         hub: new EventHub({}, { journal: this.journal, metrics }),
         log,
         metrics,
+        ...(this.#memory === undefined ? {} : { memory: this.#memory }),
         onFailure: (error) => this.failures.push(error),
         onCommit: () => {},
       },
@@ -131,6 +136,7 @@ export class EngineBench {
       lanes: this.#lanesConfig,
       limits,
       workers: this.workers !== undefined,
+      ...(this.#memory === undefined ? {} : { memory: this.#memory }),
     });
     return next.start();
   }

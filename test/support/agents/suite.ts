@@ -82,6 +82,18 @@ export const deaf: Agent<unknown> = {
   },
 };
 
+/** Says what it is shown and told, and wants two things remembered unless it fails. */
+export const remembers: Agent<{ readonly fails?: boolean } | null> = {
+  name: "remembers",
+  run: async (input, { memory }) => {
+    memory.remember("plain");
+    memory.remember("rich", { kind: "fact", metadata: { of: "x" }, importance: "important" });
+    if (input?.fails) throw new Error("forget it");
+    const told = await memory.recall("a question", { limit: 2, filter: { of: "x" } });
+    return { shown: memory.shown, told };
+  },
+};
+
 /** Looks into its mailbox once per turn of the event loop, until it is stopped. */
 export const mail: Agent<unknown> = {
   name: "mail",

@@ -44,6 +44,14 @@ const BEHAVIOURS = {
     stay();
     return new Promise(() => {});
   },
+  remembers: async () => {
+    tell("remember plain");
+    tell('remember {"text":"rich","kind":"fact","metadata":{"of":"x"},"importance":"important"}');
+    if (opening.input?.fails) fail("forget it", 1);
+    tell('recall {"id":"q1","text":"a question","limit":2,"filter":{"of":"x"}}');
+    const { recalled } = await next();
+    return { shown: opening.memories ?? [], told: recalled.memories };
+  },
   mail: async () => {
     tell("progress 1");
     const texts = [];

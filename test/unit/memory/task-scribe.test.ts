@@ -65,6 +65,13 @@ class Scene {
     if (isHanded) this.scribe.committed(RUN, sequence, event);
   }
 
+  /** Time passes while nothing runs. */
+  async sleep(days: number): Promise<void> {
+    await this.scribe.stop();
+    await this.rig.host.advance(days * DAY);
+    await this.crash();
+  }
+
   async crash(): Promise<void> {
     await this.rig.crash();
     this.begin();
@@ -113,7 +120,7 @@ test("what a successful task was shown is a good review, once, whatever is read 
   s.commit(1, tea());
   const [shown] = (await s.recall("tea")).memories;
   const id = shown?.id ?? "";
-  await s.rig.host.advance(20 * DAY);
+  await s.sleep(20);
   s.commit(2, completed({ used: [id, "01J0000000000000000000000Z"] }));
   await s.recall("tea");
   const { entry } = await s.rig.hub.get(SESSION, id);
@@ -137,7 +144,7 @@ test("the latest entries come without a text, and weak ones not at all", async (
   s.commit(2, tea("another matter"));
   const shown = await s.recall("", { limit: 0, latest: 1 });
   expect(shown.memories).toHaveLength(1);
-  await s.rig.host.advance(200 * DAY);
+  await s.sleep(200);
   expect((await s.recall("thing matter", { leastStrength: 0.9 })).memories).toEqual([]);
 });
 
