@@ -105,9 +105,12 @@ export async function openEmbedded(
   };
 }
 
-/** Starts the daemon and listens. Rejects with the fault of whatever could not start, having closed the rest. */
-export async function startDaemon(config: Config): Promise<Daemon> {
-  const parts = await startParts(config, { agents: [], workers: true });
+/**
+ * Starts the daemon and listens; without `workers` none can connect, and agents that nobody serves are refused. Rejects
+ * with the fault of whatever could not start, having closed the rest.
+ */
+export async function startDaemon(config: Config, workers = true): Promise<Daemon> {
+  const parts = await startParts(config, { agents: [], workers });
   const { engine, host, log, metrics, store } = parts;
   const server = createServer(
     {

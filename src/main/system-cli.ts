@@ -52,9 +52,9 @@ function systemCli(): Cli {
       const { createGrpcTransport } = await import("@connectrpc/connect-node");
       return createGrpcTransport({ baseUrl: server });
     },
-    serve: async (options, baseDir) => start(await configOf(options, baseDir)),
+    serve: async (options, baseDir) => start(await configOf(options, baseDir), true),
     embed: async (options, baseDir) =>
-      start(embeddedConfig(await configOf(options, baseDir), options)),
+      start(embeddedConfig(await configOf(options, baseDir), options), false),
     exit: (code) => process.exit(code),
   };
 }
@@ -138,7 +138,7 @@ function embeddedConfig(config: Config, { data }: ConfigOptions): Config {
   };
 }
 
-async function start(config: Config): Promise<Daemon> {
+async function start(config: Config, workers: boolean): Promise<Daemon> {
   const { startDaemon } = await import("../app.ts");
-  return startDaemon(config);
+  return startDaemon(config, workers);
 }
