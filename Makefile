@@ -33,6 +33,10 @@ prerequisites: setup
 demo: setup ## analyse a real git repository with agents through a real daemon
 	@bash examples/repo-report/demo.sh $(ARGS)
 
+.PHONY: research
+research: setup ## read documents into memory with agents, and answer questions from it
+	@bash examples/research-notes/demo.sh $(ARGS)
+
 .PHONY: serve
 serve: setup ## start the daemon from the sources (ARGS="--data DIR …")
 	@bin/goclaw serve $(ARGS)
