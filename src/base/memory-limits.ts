@@ -1,6 +1,6 @@
 /**
  * How much of the memory one task may ask for and leave behind. The numbers bound journal records and messages, not the
- * memory itself, and are the same wherever an agent runs; they are counted in UTF-16 units because agents count so.
+ * memory itself, and are the same wherever an agent runs. Characters are UTF-16 units.
  */
 
 /** Bounds of what one task may ask and have remembered. */
@@ -12,8 +12,8 @@ export const MEMORY_LIMITS = {
   entries: 1_000,
   entryChars: 16_384,
   answerChars: 262_144,
-  /** Entries of one attempt, and characters of one and of all. */
+  /** Entries of one attempt, and UTF-8 bytes of one text and of everything: with its output they are one message. */
   writes: 100,
-  writeChars: 65_536,
-  writtenChars: 1_048_576,
+  writeBytes: 65_536,
+  writtenBytes: 1_048_576,
 } as const;

@@ -142,7 +142,7 @@ function successOf(
   message.outputData = create(DataSchema, data);
   let textBytes = 0;
   for (const { content: text, kind, metadata, importance } of memories) {
-    textBytes += text.length * 3;
+    textBytes += encoder.encode(text).byteLength;
     const word = IMPORTANCES[importance];
     message.memories.push(create(RememberSchema, { text, kind, metadata, importance: word }));
   }

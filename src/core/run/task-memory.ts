@@ -5,6 +5,7 @@
  */
 import { MEMORY_LIMITS } from "../../base/memory-limits.ts";
 import { type Json, type Payload, payloadText } from "../../base/payload.ts";
+import { utf8Length } from "../../base/utf8.ts";
 import type { Evaluated, Scope } from "../dag/expression.ts";
 import { memorySession } from "../memory/entry.ts";
 import { scopeOf } from "./binding.ts";
@@ -96,8 +97,9 @@ function memorized(run: RunState, task: TaskState, output: Payload): Memorized {
   if ("problem" in rendered) return { write: [], note: `memory.memorize: ${rendered.problem}` };
   const content = textOf(rendered.value);
   if (content.trim() === "") return NOTHING;
-  if (content.length > MEMORY_LIMITS.writeChars) {
-    const note = `memory.memorize: ${content.length} characters are too many, the limit is ${MEMORY_LIMITS.writeChars}`;
+  const bytes = utf8Length(content);
+  if (bytes > MEMORY_LIMITS.writeBytes) {
+    const note = `memory.memorize: ${bytes} bytes are too many, the limit is ${MEMORY_LIMITS.writeBytes}`;
     return { write: [], note };
   }
   const kind = task.node.task.memory?.memorize?.kind ?? "";
