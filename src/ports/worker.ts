@@ -8,7 +8,13 @@ import type { Instant, Millis } from "../base/time.ts";
 import type { Deed } from "../core/run/message.ts";
 import type { MemoryWrite } from "../core/run/recall.ts";
 import type { FailureClass, Reason } from "../core/run/status.ts";
-import type { Assignment, AttemptListener, DeliveredSignal } from "./agent.ts";
+import type {
+  Assignment,
+  AttemptListener,
+  AttemptQuestion,
+  DeliveredSignal,
+  RecallAnswer,
+} from "./agent.ts";
 
 /** An agent that a worker serves. */
 export interface ServedAgent {
@@ -132,6 +138,8 @@ export interface WorkerNews {
 export interface WorkerDoor {
   /** Rejects a hello by throwing `WORKER_INSTANCE_TAKEN` or `ENGINE_DRAINING`. The link is not called before it returns. */
   open(hello: WorkerHello, link: WorkerLink): WorkerSession;
+  /** Asks the memory for an attempt of the instance. Never rejects: what is not answered has a note. */
+  recall(instance: string, lease: string, wish: AttemptQuestion): Promise<RecallAnswer>;
   /** Who is connected, or was a moment ago. */
   workers(): readonly WorkerStatus[];
 }

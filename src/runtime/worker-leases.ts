@@ -3,7 +3,15 @@
  * its worker reports, by a stop whose grace is over, or because nobody runs it any more. An end that its worker reports
  * keeps the lease (and its slots) until the engine has said durably what became of it; that is the verdict.
  */
-import type { Assignment, AttemptOutcome, DeliveredSignal, StopRequest } from "../ports/agent.ts";
+import type { Millis } from "../base/time.ts";
+import type {
+  Assignment,
+  AttemptOutcome,
+  AttemptQuestion,
+  DeliveredSignal,
+  RecallAnswer,
+  StopRequest,
+} from "../ports/agent.ts";
 import type { Host } from "../ports/host.ts";
 import type { VerdictOutcome, WorkerListener } from "../ports/worker.ts";
 import type { WorkerInstance, WorkerLease } from "./worker-instance.ts";
@@ -15,6 +23,11 @@ interface Deps {
   /** Its slots are free. */
   readonly onEnd: (lease: WorkerLease) => void;
 }
+
+/** Longer than the engine waits for the memory; what has no answer then belongs to an attempt that is over. */
+const RECALL_MS: Millis = 10_000;
+const NOT_HELD: RecallAnswer = { memories: [], note: "the worker does not hold this lease" };
+const OVER: RecallAnswer = { memories: [], note: "the attempt is over" };
 
 export class WorkerLeases {
   readonly #deps: Deps;
@@ -74,6 +87,23 @@ export class WorkerLeases {
     if (lease === undefined || lease.phase === "REPORTED") return;
     lease.signals.push(signal);
     if (lease.instance.takesSignals) lease.instance.link?.signal(id, signal);
+  }
+
+  /** A question to the memory from a lease that should be the instance's. */
+  recall(
+    instance: WorkerInstance | undefined,
+    id: string,
+    wish: AttemptQuestion,
+  ): Promise<RecallAnswer> {
+    if (instance === undefined || this.of(instance, id) === undefined)
+      return Promise.resolve(NOT_HELD);
+    return new Promise((resolve) => {
+      const timer = this.#deps.host.setTimer(RECALL_MS, () => resolve(OVER));
+      this.listener.recall(id, wish, (answer) => {
+        timer.cancel();
+        resolve(answer);
+      });
+    });
   }
 
   /** Tells the worker to stop; after the grace the lease is taken away. Of several stops the earliest end counts. */

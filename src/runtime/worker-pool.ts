@@ -10,7 +10,14 @@ import { FaultError, fault } from "../base/fault.ts";
 import { compareVersions } from "../base/semver.ts";
 import type { Millis } from "../base/time.ts";
 import type { TaskState } from "../core/run/state.ts";
-import type { AgentInfo, Assignment, DeliveredSignal, StopRequest } from "../ports/agent.ts";
+import type {
+  AgentInfo,
+  Assignment,
+  AttemptQuestion,
+  DeliveredSignal,
+  RecallAnswer,
+  StopRequest,
+} from "../ports/agent.ts";
 import type { Host } from "../ports/host.ts";
 import type { Opening } from "../ports/placement.ts";
 import type { Logger } from "../ports/telemetry.ts";
@@ -104,6 +111,10 @@ export class WorkerPool implements WorkerDoor {
 
   workers(): readonly WorkerStatus[] {
     return [...this.#instances.values()].flatMap((one) => one.status() ?? []);
+  }
+
+  recall(instance: string, lease: string, wish: AttemptQuestion): Promise<RecallAnswer> {
+    return this.leases.recall(this.#instances.get(instance), lease, wish);
   }
 
   // Placement

@@ -19,11 +19,12 @@ import {
 } from "../../gen/goclaw/v1/worker_service_pb.ts";
 import { AgentCall } from "../adapters/agents/agent-call.ts";
 import { PAYLOAD_MAX_BYTES } from "../base/payload.ts";
-import type { AttemptListener, AttemptOutcome, RecallAnswer } from "../ports/agent.ts";
+import type { AttemptListener, AttemptOutcome } from "../ports/agent.ts";
 import type { Agent } from "../ports/agent-context.ts";
 import type { Host } from "../ports/host.ts";
 import type { Logger } from "../ports/telemetry.ts";
 import { wordOf } from "./run-event.ts";
+import type { AskMemory } from "./worker-memory.ts";
 import type { Outbox } from "./worker-outbox.ts";
 import { OutputTape } from "./worker-output.ts";
 import { assignmentOf, deliveredSignal, type Result, resultOf, shortText } from "./worker-wire.ts";
@@ -63,6 +64,8 @@ export interface LeasesDeps {
   readonly outbox: Outbox;
   readonly host: Pick<Host, "defer">;
   readonly log: Logger;
+  /** Never rejects. */
+  readonly recall: AskMemory;
   /** Called whenever nothing runs and no verdict is awaited. */
   readonly onIdle: () => void;
 }
@@ -270,7 +273,7 @@ export class WorkerLeases {
   }
 
   /** What calls say. One object serves all: the key is the lease id. */
-  #listenerOf({ outbox, log }: LeasesDeps): AttemptListener {
+  #listenerOf({ outbox, log, recall }: LeasesDeps): AttemptListener {
     return {
       progress: (key, percent, note) =>
         outbox.progress(key, { ...knownPercent(percent), note: shortText(note) }),
@@ -282,7 +285,7 @@ export class WorkerLeases {
       },
       receipt: (key, signal, receipt) => this.#receipt(key, signal, RECEIPTS[receipt]),
       output: (key, data) => this.#write(key, data),
-      recall: (_key, _wish, answer) => answer(NO_QUESTIONS),
+      recall: (key, wish, answer) => void recall(key, wish).then(answer),
       finish: (key, outcome) => this.#end(key, outcome),
     };
   }
@@ -304,12 +307,6 @@ export class WorkerLeases {
     this.#acknowledge(leaseId, signal, receipt);
   }
 }
-
-/** What is shown to an attempt comes with its Assign. */
-const NO_QUESTIONS: RecallAnswer = {
-  memories: [],
-  note: "a worker cannot ask: what the definition asks (memory.retrieve) is in ctx.memory.shown",
-};
 
 const RECEIPTS = { delivered: SignalReceipt.DELIVERED, admitted: SignalReceipt.ADMITTED } as const;
 

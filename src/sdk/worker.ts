@@ -20,6 +20,7 @@ import { jsonValue } from "./wire-value.ts";
 import { grpcDial } from "./worker-dial.ts";
 import { type WorkerCounts, WorkerLeases } from "./worker-leases.ts";
 import { type Dial, WorkerLink } from "./worker-link.ts";
+import { type AskMemory, grpcAsk } from "./worker-memory.ts";
 import { Outbox } from "./worker-outbox.ts";
 
 export interface WorkerOptions {
@@ -61,6 +62,10 @@ const CAPABILITIES = ["raw-values", "run-input", "signals"];
 export interface WorkerWorld {
   readonly host: Host;
   readonly dial: Dial;
+  /** Names this process at the daemon. Default one that is made for it. */
+  readonly instanceId?: string;
+  /** Questions of agents to the memory; without it they are answered with nothing. */
+  readonly recall?: AskMemory;
   readonly log: Logger;
   /** Called once, when the worker has ended. */
   close(): void;
@@ -77,11 +82,16 @@ function processWorld({
 }: WorkerOptions): WorkerWorld {
   const host = new SystemHost();
   const log = openLog({ level, format: "auto" });
+  const instanceId = host.newRunId();
+  const memory = grpcAsk(server, instanceId, host);
   return {
     host,
+    instanceId,
     dial: grpcDial(server),
+    recall: memory.ask,
     log: log.child({ module: "worker" }),
     close: () => {
+      memory.close();
       host.close();
       log.flush();
     },
@@ -102,13 +112,13 @@ export class Worker {
   constructor(options: WorkerOptions, world: WorkerWorld) {
     const agents = agentTable(options.agents);
     const capacity = checkedCapacity(options.capacity ?? CAPACITY_DEFAULT);
-    const { dial, host, log } = world;
+    const { dial, host, log, recall = NO_MEMORY } = world;
     const outbox = new Outbox(host);
     const onIdle = (): void => this.#link.settle();
     this.#options = options;
     this.#world = world;
-    this.#instanceId = host.newRunId();
-    this.#leases = new WorkerLeases(capacity, { agents, outbox, host, log, onIdle });
+    this.#instanceId = world.instanceId ?? host.newRunId();
+    this.#leases = new WorkerLeases(capacity, { agents, outbox, host, log, recall, onIdle });
     this.#link = new WorkerLink({
       dial,
       host,
@@ -185,6 +195,8 @@ export class Worker {
     }
   }
 }
+
+const NO_MEMORY: AskMemory = async () => ({ memories: [], note: "there is nobody to ask" });
 
 function agentTable(list: readonly Agent<never>[]): ReadonlyMap<string, Agent> {
   const source = "worker()";

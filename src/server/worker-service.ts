@@ -14,6 +14,7 @@ import {
   GoAwaySchema,
   PollTasksResponseSchema,
   ReportTaskResponseSchema,
+  ShownMemorySchema,
 } from "../../gen/goclaw/v1/worker_service_pb.ts";
 import { fault, refuse } from "../base/fault.ts";
 import type { Millis } from "../base/time.ts";
@@ -37,6 +38,9 @@ const NO_WORKER = fault("ARGUMENT_INVALID", {
   expected: "who polls",
 });
 
+/** Entries of an answer, unless the question says. */
+const RECALL_LIMIT = 5;
+
 /** A report says nothing of the form it wants its signals in. */
 const PLAIN: WireChoice = { rawValues: false, runInput: false, capabilities: [] };
 
@@ -57,6 +61,11 @@ export function workerService(deps: WorkerServiceDeps): ServiceImpl<typeof Worke
       return pollResponse(found, choice, host.now());
     },
     reportTask: (request) => report(request, deps),
+    async recallMemory({ instanceId, leaseId, text, limit, filter }) {
+      const wish = { text, limit: limit || RECALL_LIMIT, filter };
+      const { memories, note } = await deps.door.recall(instanceId, leaseId, wish);
+      return { memories: memories.map((one) => create(ShownMemorySchema, one)), note };
+    },
     async drainWorker({ instanceId, leaving }) {
       const visit = desk.visit(instanceId);
       visit.session.drain(leaving);

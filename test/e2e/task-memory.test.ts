@@ -94,7 +94,11 @@ test("agents of every transport remember, and later tasks of the run are shown i
   const daemon = await daemonWithAgents();
   const remote = agent("remote", async ({ say }: { say: string }, { memory }) => {
     memory.remember(say, { metadata: { by: "remote" } });
-    return { shown: memory.shown.map(({ text: shown }) => shown) };
+    const told = await memory.recall("black tea", { limit: 1 });
+    return {
+      shown: memory.shown.map(({ text: shown }) => shown),
+      told: told.map(({ text: said }) => said),
+    };
   });
   const work = worker({ server: daemon.address, agents: [remote], stopOn: [] });
   await work.start();
@@ -108,7 +112,8 @@ test("agents of every transport remember, and later tasks of the run are shown i
   ]);
   await work.stop();
   expect(outputs.one).toEqual({ shown: [] });
-  expect(outputs.two).toEqual({ shown: ["Ann likes black tea"] });
+  const ann = ["Ann likes black tea"];
+  expect(outputs.two).toEqual({ shown: ann, told: ann });
   expect(outputs.three).toEqual({
     shown: expect.arrayContaining(["Ann likes black tea", "Bob likes green tea"]),
     told: ["Ann likes black tea"],

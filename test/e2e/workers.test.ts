@@ -62,6 +62,10 @@ test("a task waits for its worker and says so, starts as soon as one connects, a
   const { agents, workers } = await daemon.client(AdminService).listAgents({});
   expect(agents.find(({ name }) => name === "remote")).toMatchObject({ transport: "worker" });
   expect(workers).toMatchObject([{ instanceId: "w-1", state: WorkerState.READY, inFlight: 1 }]);
+  const ask = daemon.client(WorkerService).recallMemory;
+  const foreign = await ask({ instanceId: "w-2", leaseId, text: "tea" });
+  expect(foreign.note).toBe("the worker does not hold this lease");
+  expect(await ask({ instanceId: "w-1", leaseId, text: "tea" })).toMatchObject({ note: "" });
   worker.say({ completes: [{ leaseId, output }] });
   expect(await worker.verdict(leaseId)).toBe(VerdictOutcome.COMMITTED);
   await untilEnded(daemon, runId);
