@@ -3,7 +3,16 @@
  * file whose purpose is to re-export; what is not listed here may change at any time.
  */
 // biome-ignore-all lint/performance/noBarrelFile: the public entry re-exports, see above
-export type { Agent, AgentContext, AgentSignal, Binary } from "../ports/agent-context.ts";
+export type {
+  Agent,
+  AgentContext,
+  AgentMemory,
+  AgentMemoryEntry,
+  AgentSignal,
+  Binary,
+  RecallOptions,
+  RememberOptions,
+} from "../ports/agent-context.ts";
 export { type AgentOptions, agent } from "./agent.ts";
 export {
   Client,
