@@ -71,7 +71,7 @@ class Worker:
             stream = self.session()
             failures = failures + 1 if stream.out is None else 0
             if not self.is_done():
-                time.sleep(stream.pause + random.uniform(0, min(5, 0.1 * 2**failures)))
+                time.sleep(stream.pause + random.uniform(0, min(5, 0.1 * 2 ** min(failures, 9))))
 
     def session(self):
         with self.lock:
