@@ -13,7 +13,9 @@ import { DURATION_MAX_MS, type Field, type Fields, snakeCase } from "./schema.ts
 import type { Place, Violations } from "./violations.ts";
 
 /** What reading a field gives. */
-type ValueOf<F extends Field> = F extends { kind: "name" | "agent" | "text" | "expression" | "template" }
+type ValueOf<F extends Field> = F extends {
+  kind: "name" | "agent" | "text" | "expression" | "template";
+}
   ? string
   : F extends { kind: "integer" | "number" | "duration" }
     ? number
