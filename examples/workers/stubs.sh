@@ -12,7 +12,8 @@ mkdir -p "$directory"
 # For Ruby it warns, line by line, of what it leaves out of the validation rules; nothing here needs that.
 warnings=$(protoc --proto_path="$root/proto" --proto_path="$root/third_party/proto" \
   --"$language"_out="$directory" --plugin=protoc-gen-grpc="$plugin" --grpc_out="$directory" \
-  goclaw/v1/worker_service.proto goclaw/v1/run.proto goclaw/v1/workflow.proto buf/validate/validate.proto 2>&1) || {
+  goclaw/v1/worker_service.proto goclaw/v1/memory_service.proto goclaw/v1/run.proto \
+  goclaw/v1/workflow.proto buf/validate/validate.proto 2>&1) || {
   echo "$warnings" >&2
   exit 1
 }

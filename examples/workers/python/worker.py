@@ -1,11 +1,12 @@
 """A GoClaw worker made of generated stubs and nothing else; README.md says how to run it.
 
-The main thread opens streams and reads them, so probes are answered while agents run. gRPC's own thread sends what
-`outgoing` yields, and every attempt runs in a thread of the pool. All state is behind one lock.
+The main thread owns all state and takes one step after the other from its inbox: a message was received, an attempt has
+ended, somebody wants to stop this. Other threads read the stream, run the attempts, and send what is put into `out`.
 """
 
-import collections, json, os, random, signal, sys, threading, time, uuid
+import contextlib, json, os, queue, random, signal, sys, threading, time, uuid
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import grpc
 from google.protobuf import json_format
@@ -18,13 +19,7 @@ FINAL = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION, 
 
 
 class Failure(Exception):
-    def __init__(self, message, kind="RETRYABLE"):
-        super().__init__(message)
-        self.kind = pb.FailureClass.Value("FAILURE_CLASS_" + kind)
-
-
-def echo(value, stopped):
-    return value
+    """Has a message and a class; whatever else an agent raises is tried again."""
 
 
 def sleep(value, stopped):
@@ -38,165 +33,137 @@ def fail(value, stopped):
 
 
 # An agent `python.echo` does what stands here under `echo`. `stopped` is an event: set when the attempt is to stop.
-AGENTS = {"echo": echo, "sleep": sleep, "fail": fail}
-
-
-class Attempt:
-    """A lease, from its Assign to its Verdict. `result` is what to say about its end, once it has ended."""
-
-    def __init__(self):
-        self.stopped, self.is_dropped, self.result = threading.Event(), False, None
-
-
-class Stream:
-    """One stream. `out` holds messages that are to leave; before the Welcome there is none."""
-
-    def __init__(self):
-        self.out, self.size, self.is_over, self.pause = None, 0, False, 0.0
-        self.heard, self.patience = time.monotonic(), 15.0
+AGENTS = {"echo": lambda value, stopped: value, "sleep": sleep, "fail": fail}
 
 
 class Worker:
     def __init__(self):
-        self.lock, self.held, self.stream = threading.Condition(), {}, Stream()
-        self.instance, self.token, self.is_draining = str(uuid.uuid4()), None, False
+        self.inbox = queue.SimpleQueue()
+        self.running = {}  # By lease: the event that stops the attempt.
+        self.results = {}  # By lease: what to say about its end, kept until its verdict.
         self.pool = ThreadPoolExecutor(SLOTS)
-
-    def is_done(self):
-        return self.is_draining and not self.held
+        self.instance, self.token, self.pause, self.is_draining = str(uuid.uuid4()), "", 0, False
 
     def run(self):
-        failures = 0
+        for number in signal.SIGTERM, signal.SIGINT:
+            signal.signal(number, lambda *_: self.inbox.put(self.drain))
+        longest = 0.1
         while not self.is_done():
-            stream = self.session()
-            failures = failures + 1 if stream.out is None else 0
-            if not self.is_done():
-                time.sleep(stream.pause + random.uniform(0, min(5, 0.1 * 2 ** min(failures, 9))))
+            time.sleep(self.pause + random.uniform(0, longest))
+            self.serve()
+            longest = 0.1 if self.is_welcome else min(5, 2 * longest)
 
-    def session(self):
-        with self.lock:
-            self.stream = stream = Stream()
-        with grpc.insecure_channel(SERVER) as channel:
-            call = rpc.WorkerServiceStub(channel).OpenSession(self.outgoing(stream))
-            threading.Thread(target=self.watch, args=[stream, call], daemon=True).start()
-            try:
-                for message in call:
-                    stream.heard = time.monotonic()
-                    with self.lock:
-                        self.receive(stream, message)
-                        self.lock.notify_all()
-            except grpc.RpcError as error:
-                if stream.out is None and error.code() in FINAL:
-                    sys.exit(f"refused: {error.details()}")
-            with self.lock:
-                stream.is_over = True
-                self.lock.notify_all()
-        return stream
-
-    def watch(self, stream, call):
-        """Cuts a stream on which nothing is heard. HTTP/2's own pings say nothing about the engine."""
-        while not stream.is_over:
-            time.sleep(stream.patience / 10)
-            if time.monotonic() - stream.heard > stream.patience:
-                call.cancel()
-
-    def outgoing(self, stream):
-        capacity = pb.Capacity(slots={"default": 0 if self.is_draining else SLOTS})
-        agents = [pb.WorkerAgent(name=name) for name in NAMES]
-        hello = pb.Hello(protocol_version=1, capabilities=["raw-values"], name="python", agents=agents, capacity=capacity)
-        hello.instance_id = self.instance
-        if self.token is not None:
-            hello.resume.CopyFrom(pb.Resume(token=self.token, leases=self.leases()))
-        yield pb.WorkerMessage(hello=hello)
-        while True:
-            with self.lock:
-                self.lock.wait_for(lambda: stream.out or stream.is_over or self.is_done())
-                if stream.is_over or not stream.out:
-                    stream.patience = 1.0  # Now the engine ends its side; if it does not, this one is cut.
-                    return
-                message = stream.out.popleft()
-            yield message
-
-    def say(self, **fields):
-        """Adds to the message that leaves next. Without a Welcome it is lost: results are kept and said again."""
-        stream, part = self.stream, pb.WorkerMessage(**fields)
-        if stream.out is None:
-            return
-        if not stream.out or stream.size + part.ByteSize() > stream.budget:
-            stream.out.append(pb.WorkerMessage())
-            stream.size = 0
-        stream.out[-1].MergeFrom(part)
-        stream.size += part.ByteSize()
-        self.lock.notify_all()
+    def is_done(self):
+        return self.is_draining and not self.leases()
 
     def leases(self):
-        return [lease for lease, attempt in self.held.items() if attempt.result or not attempt.is_dropped]
+        return [*self.running, *self.results]
 
-    def receive(self, stream, message):
-        if message.HasField("welcome"):
-            self.welcome(stream, message.welcome)
-        for assign in message.assigns:
-            lease = assign.lease.lease_id
-            self.say(acks=[lease])
-            if lease not in self.held:
-                self.held[lease] = Attempt()
-                self.pool.submit(self.work, assign, self.held[lease])
-        if message.HasField("probe"):
-            stream.out.append(pb.WorkerMessage(beat=pb.Beat(nonce=message.probe.nonce, leases=self.leases())))
-        for lease in [cancel.lease_id for cancel in message.cancels]:
-            if lease in self.held:
-                self.held[lease].stopped.set()
-        for lease in [*message.drops, *message.welcome.dropped]:
-            if lease in self.held:
-                self.held[lease].is_dropped = True
-                self.held[lease].stopped.set()
-        for lease in [verdict.lease_id for verdict in message.verdicts]:
-            if lease in self.held and self.held[lease].result:
-                del self.held[lease]
-        stream.pause = message.go_away.reconnect_after_ms / 1000 or stream.pause
+    def serve(self):
+        """Opens a stream and takes steps until it has ended."""
+        self.out, self.reply, self.is_welcome, self.pause = queue.SimpleQueue(), pb.WorkerMessage(), False, 0
+        self.heard, self.patience = time.monotonic(), 15
+        self.out.put(pb.WorkerMessage(hello=self.hello()))
+        with grpc.insecure_channel(SERVER) as channel:
+            call = rpc.WorkerServiceStub(channel).OpenSession(iter(self.out.get, None))
+            threading.Thread(target=self.read, args=[call], daemon=True).start()
+            while step := self.next_step(call):
+                step()
+                if self.inbox.empty():
+                    self.flush()  # What is said at once leaves as one message.
+                if self.is_done():
+                    self.out.put(None)  # Ends this side. The engine then ends its own, or is not waited for.
+                    self.patience = 1
+            if not self.is_welcome and call.code() in FINAL:
+                sys.exit(f"refused: {call.details()}")
+        self.out.put(None)
 
-    def welcome(self, stream, welcome):
-        self.token, self.largest = welcome.resume_token, welcome.max_payload_bytes
-        stream.out, stream.budget = collections.deque(), min(512 * 1024, welcome.max_message_bytes // 2)
-        stream.patience = welcome.silence_limit_ms / 1000
-        for attempt in self.held.values():
-            if attempt.result:
-                self.say(**attempt.result)
-        if self.is_draining:
-            self.say(drain=pb.Drain())
+    def read(self, call):
+        with contextlib.suppress(grpc.RpcError):
+            for message in call:
+                self.inbox.put(partial(self.receive, message))
+        self.inbox.put(None)
 
-    def work(self, assign, attempt):
-        lease = assign.lease.lease_id
+    def next_step(self, call):
+        """None when the stream has ended. HTTP/2's own pings say nothing about the engine, so silence ends it."""
         try:
-            agent = AGENTS.get(assign.agent.split(".")[-1])
-            if agent is None:
-                raise Failure(f"no agent {assign.agent} here")
-            is_raw = assign.HasField("input_data")
-            value = json.loads(assign.input_data.data) if is_raw else json_format.MessageToDict(assign.input)
-            output = json.dumps(agent(value, attempt.stopped)).encode()
+            return self.inbox.get(timeout=max(0, self.heard + self.patience - time.monotonic()))
+        except queue.Empty:
+            call.cancel()
+            return self.inbox.get()
+
+    def hello(self):
+        agents = [pb.WorkerAgent(name=name) for name in NAMES if name.split(".")[-1] in AGENTS]
+        capacity = pb.Capacity(slots={"default": 0 if self.is_draining else SLOTS})
+        resume = pb.Resume(token=self.token, leases=self.leases()) if self.token else None
+        rest = {"agents": agents, "capacity": capacity, "resume": resume, "capabilities": ["raw-values"]}
+        return pb.Hello(protocol_version=1, name="python", instance_id=self.instance, **rest)
+
+    def say(self, **fields):
+        """Before a Welcome nothing is said, nor lost: results are kept and said after it."""
+        if self.is_welcome:
+            self.reply.MergeFrom(pb.WorkerMessage(**fields))
+        if self.reply.ByteSize() > 64 * 1024 or "beat" in fields:
+            self.flush()
+
+    def flush(self):
+        if self.reply.ByteSize() > 0:
+            self.out.put(self.reply)
+            self.reply = pb.WorkerMessage()
+
+    def receive(self, message):
+        self.heard = time.monotonic()
+        if message.HasField("welcome"):
+            self.welcome(message.welcome)
+        for assign in message.assigns:
+            self.start(assign, assign.lease.lease_id)
+        if message.HasField("probe"):
+            self.say(beat=pb.Beat(nonce=message.probe.nonce, leases=self.leases()))
+        for cancel in message.cancels:
+            self.running.get(cancel.lease_id, threading.Event()).set()
+        for lease in [*message.drops, *message.welcome.dropped]:
+            self.running.pop(lease, threading.Event()).set()
+        for verdict in message.verdicts:
+            self.results.pop(verdict.lease_id, None)
+        self.pause = message.go_away.reconnect_after_ms / 1000 or self.pause
+
+    def welcome(self, welcome):
+        self.is_welcome, self.token, self.largest = True, welcome.resume_token, welcome.max_payload_bytes
+        self.patience = welcome.silence_limit_ms / 1000
+        for result in self.results.values():
+            self.say(**result)
+        if self.is_draining:
+            self.drain()
+
+    def start(self, assign, lease):
+        self.say(acks=[lease])
+        if lease not in self.leases():
+            self.running[lease] = threading.Event()
+            self.pool.submit(self.work, assign, lease, self.running[lease])
+
+    def work(self, assign, lease, stopped):
+        try:
+            value = json.loads(assign.input_data.data or json_format.MessageToJson(assign.input))
+            output = json.dumps(AGENTS[assign.agent.split(".")[-1]](value, stopped)).encode()
             if len(output) > self.largest:
                 raise Failure(f"an output of {len(output)} bytes is too large", "INVALID")
             data = workflow_pb2.Data(media_type="application/json", data=output)
             result = {"completes": [pb.Complete(lease_id=lease, output_data=data)]}
         except Exception as error:
-            kind = getattr(error, "kind", pb.FAILURE_CLASS_RETRYABLE)
-            result = {"fails": [pb.Fail(lease_id=lease, message=str(error)[:10_000], **{"class": kind})]}
-        with self.lock:
-            if attempt.is_dropped and "fails" in result:
-                del self.held[lease]  # Nobody wants to know; an output is still sent, and kept as a late one.
-            else:
-                attempt.result = result
-                self.say(**result)
-            self.lock.notify_all()
+            message, kind = error.args if isinstance(error, Failure) else (str(error), "RETRYABLE")
+            failure = {"class": f"FAILURE_CLASS_{kind}", "message": message[:10_000]}
+            result = {"fails": [pb.Fail(lease_id=lease, **failure)]}
+        self.inbox.put(partial(self.end, lease, result))
 
-    def drain(self, *_):
-        with self.lock:
-            self.is_draining = True
-            self.say(drain=pb.Drain())
-            self.lock.notify_all()
+    def end(self, lease, result):
+        # Nobody wants to know how a dropped lease failed, but its output is stored as a late one.
+        if self.running.pop(lease, None) or "completes" in result:
+            self.results[lease] = result
+            self.say(**result)
+
+    def drain(self):
+        self.is_draining = True
+        self.say(drain=pb.Drain())
 
 
-worker = Worker()
-signal.signal(signal.SIGTERM, worker.drain)
-signal.signal(signal.SIGINT, worker.drain)
-worker.run()
+Worker().run()
