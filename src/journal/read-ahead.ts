@@ -1,6 +1,6 @@
 /**
  * A store read ahead of its reader: ranges fetched in one go, and every question about them answered from memory. At a
- * start the runs that are open lie side by side, and asking for each by itself cost ten times what reading them does.
+ * start the runs that are open lie side by side, and asking for each by itself kept two threads waiting for each other.
  * What lies outside of the fetched ranges goes to the store, so it never gives another answer than the store would.
  */
 import { compareBytes } from "../base/bytes.ts";
