@@ -29,3 +29,23 @@ export function prefixRange(prefix: Uint8Array): { from: Uint8Array; to: Uint8Ar
   to[last] = (to[last] as number) + 1;
   return { from: prefix, to };
 }
+
+/** Most bytes that become text in one call: arguments lie on the stack. */
+const TEXT_AT_ONCE = 4_096;
+
+/** Bytes as a text of as many characters, the most compact form in which a heap keeps small ones. */
+export function bytesToText(bytes: Uint8Array): string {
+  let text = "";
+  for (let from = 0; from < bytes.length; from += TEXT_AT_ONCE) {
+    const part = bytes.subarray(from, from + TEXT_AT_ONCE);
+    text += String.fromCharCode.apply(null, part as unknown as number[]);
+  }
+  return text;
+}
+
+/** The bytes of a text made by {@link bytesToText}. */
+export function bytesOfText(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
+}

@@ -62,8 +62,8 @@ export class Definitions {
     return plan;
   }
 
-  /** The plan stored under a content hash; `DATA_LOSS` when an existing run names a missing one. */
-  async planByHash(hash: string): Promise<Plan> {
+  /** The plan stored under a content hash, at once where it is in memory; `DATA_LOSS` when an existing run names a missing one. */
+  planByHash(hash: string): Plan | Promise<Plan> {
     return this.#byHash.get(hash) ?? this.#load(hash);
   }
 

@@ -157,34 +157,41 @@ export class Engine implements EngineApi, ShardListener {
     metrics.gauge("goclaw_workers", () => [{ labels: {}, value: runtime.workersConnected }]);
     metrics.gauge("goclaw_tasks_pending", () => [{ labels: {}, value: this.#shard.openTasks }]);
     metrics.gauge("goclaw_mailbox_depth", () => [{ labels: {}, value: this.#shard.mailboxDepth }]);
-    metrics.gauge("goclaw_slots_diverged", () => [
-      { labels: {}, value: lanes.audit(this.#shard.runs.values()).diverged },
-    ]);
+    const diverged = (): number => this.#shard.runs.audit(lanes).diverged;
+    metrics.gauge("goclaw_slots_diverged", () => [{ labels: {}, value: diverged() }]);
   }
 
   /** Recovers every open run from the journal and goes on with it. Rejects with `DATA_LOSS` or `STORE_FAILED`. */
   async start(): Promise<void> {
     const startedMs = this.#deps.host.elapsedMs();
     this.#phase = "recovering";
-    const { runs: recovered, resumeAt } = await recoverRuns(this.#deps.journal, this.#definitions);
-    this.#deps.host.notBefore(resumeAt);
+    const leased: RunState[] = [];
+    const recovered = await recoverRuns(this.#deps.journal, this.#definitions, (run) => {
+      this.#adopt(run);
+      if (run.leases > 0) leased.push(run);
+    });
+    this.#deps.host.notBefore(recovered.resumeAt);
     await this.#definitions.start();
     const look = (): void => this.#shard.wake();
     await this.#deps.runtime.open(this.#dispatcher, look, look);
-    for (const run of recovered) this.#adopt(run);
+    this.#timers.open();
+    for (const run of leased) this.#adoptAttempts(run);
     await this.#shard.resume();
     this.#phase = "ready";
     const seconds = (this.#deps.host.elapsedMs() - startedMs) / 1000;
-    this.#deps.metrics.recovered(seconds, recovered.length);
-    this.#deps.log.info({ runs: recovered.length, seconds }, "engine ready");
+    this.#deps.metrics.recovered(seconds, recovered.runs);
+    this.#deps.log.info({ runs: recovered.runs, seconds }, "engine ready");
   }
 
   /** Lanes and timers are derived: rebuild what they knew from the states. */
   #adopt(run: RunState): void {
-    this.#shard.adopt(run);
     this.#keys.remember(run, true);
     this.#armAll(run.id, timersOf(run));
-    if (run.leases === 0) return;
+    this.#shard.adopt(run);
+  }
+
+  /** Attempts that workers may still run. */
+  #adoptAttempts(run: RunState): void {
     for (const task of run.tasks) {
       if (task.lease !== 0 && task.worker !== undefined) this.#dispatcher.adopt(run, task);
     }
@@ -418,7 +425,7 @@ export class Engine implements EngineApi, ShardListener {
   ): AsyncGenerator<OutputChunk> {
     let task = await this.#reader.getTask(runId, taskId);
     const isOver = (): boolean => {
-      const live = this.#shard.runs.get(runId);
+      const live = this.#shard.runs.peek(runId);
       task = (live && findTask(live, taskId)) ?? task;
       return live === undefined || isTerminalTask(task.status);
     };

@@ -8,21 +8,26 @@ import { parseRunId, type RunId } from "../base/ids.ts";
 import type { Journal, RunSummary } from "../ports/journal.ts";
 import type { RunPage, RunQuery } from "./api.ts";
 
-/** Ended runs are read in pages of this size while filtering. */
+/** Runs are read in pages of this size while filtering. */
 const SCAN_PAGE = 500;
 
-/** Reads one page. `open` are summaries of all open runs, in any order. */
+/** The open runs. Summaries are asked for a few at a time: there may be a million, and most of them sleep. */
+export interface OpenRuns {
+  /** All of them, in any order. */
+  ids(): Promise<RunId[]>;
+  /** Of those that are still open. */
+  summaries(ids: readonly RunId[]): Promise<readonly RunSummary[]>;
+}
+
+/** Reads one page. */
 export async function listRuns(
   query: RunQuery,
-  open: readonly RunSummary[],
   journal: Pick<Journal, "listEnded">,
+  open: OpenRuns,
 ): Promise<RunPage> {
   const before = cursorOf(query.pageToken);
   const wanted = query.pageSize + 1;
-  const candidates = open
-    .filter((run) => isBefore(run.runId, before) && matches(run, query))
-    .sort(newestFirst)
-    .slice(0, wanted);
+  const candidates = await openRuns(query, before, wanted, open);
   const seen = new Set(candidates.map((run) => run.runId));
   candidates.push(
     ...(await endedRuns(query, before, wanted, journal)).filter((run) => !seen.has(run.runId)),
@@ -31,6 +36,22 @@ export async function listRuns(
   const last = page.at(-1);
   const hasMore = candidates.length > query.pageSize && last !== undefined;
   return { runs: page, nextPageToken: hasMore ? `r1.${last.runId}` : "" };
+}
+
+async function openRuns(
+  query: RunQuery,
+  before: RunId | undefined,
+  wanted: number,
+  open: OpenRuns,
+): Promise<RunSummary[]> {
+  const ids = (await open.ids()).filter((id) => isBefore(id, before)).sort();
+  const found: RunSummary[] = [];
+  for (let end = ids.length; end > 0 && found.length < wanted; end -= SCAN_PAGE) {
+    const page = ids.slice(Math.max(0, end - SCAN_PAGE), end);
+    const summaries = await open.summaries(page);
+    found.push(...summaries.filter((run) => matches(run, query)).sort(newestFirst));
+  }
+  return found.slice(0, wanted);
 }
 
 async function endedRuns(

@@ -50,10 +50,13 @@ export class Reader {
   }
 
   async listRuns(query: RunQuery): Promise<RunPage> {
-    const open = await this.#deps.shard.within(() =>
-      [...this.#deps.shard.runs.values()].map(summaryOf),
-    );
-    return listRuns(query, open, this.#deps.journal);
+    const { shard, journal } = this.#deps;
+    const { runs } = shard;
+    return listRuns(query, journal, {
+      ids: () => shard.within(() => [...runs.ids()]),
+      summaries: (ids) =>
+        shard.within(() => ids.flatMap((id) => runs.peek(id) ?? []).map(summaryOf)),
+    });
   }
 
   async *watch(

@@ -3,27 +3,48 @@
  * serves recovery and reading a finished run, so what a client sees of an old run is what the engine would resume.
  */
 import { fault, refuse } from "../base/fault.ts";
+import type { Plan } from "../core/dag/plan.ts";
 import { newRun } from "../core/run/birth.ts";
 import { evolve } from "../core/run/evolve.ts";
 import type { RunState } from "../core/run/state.ts";
 import type { RecoveredRun } from "../ports/journal.ts";
 import type { Definitions } from "./definitions.ts";
 
-/** Rebuilds one run. Rejects with `DATA_LOSS` when its history does not begin with its acceptance. */
-export async function replay(stored: RecoveredRun, definitions: Definitions): Promise<RunState> {
+/** How to begin, and the definition it takes. */
+interface Beginning {
+  readonly definition: string;
+  readonly begin: (plan: Plan) => RunState;
+  /** Events that the beginning contains. */
+  readonly skip: number;
+}
+
+/**
+ * Rebuilds one run, at once where its plan is in memory. Fails with `DATA_LOSS` when its history does not begin with its
+ * acceptance.
+ */
+export function replay(
+  stored: RecoveredRun,
+  definitions: Definitions,
+): RunState | Promise<RunState> {
+  const { definition, begin, skip } = beginningOf(stored);
   const { events } = stored.events;
-  if (stored.snapshot !== undefined) {
-    const run = stored.snapshot.restore(await definitions.planByHash(stored.snapshot.definition));
-    for (const event of events) evolve(run, event);
+  const fold = (plan: Plan): RunState => {
+    const run = begin(plan);
+    for (const event of skip === 0 ? events : events.slice(skip)) evolve(run, event);
     return run;
+  };
+  const plan = definitions.planByHash(definition);
+  return plan instanceof Promise ? plan.then(fold) : fold(plan);
+}
+
+function beginningOf({ runId, snapshot, events }: RecoveredRun): Beginning {
+  if (snapshot !== undefined) {
+    return { definition: snapshot.definition, begin: snapshot.restore, skip: 0 };
   }
-  const [first, ...rest] = events;
+  const [first] = events.events;
   if (first?.type !== "run_accepted") {
-    return refuse(
-      fault("DATA_LOSS", { where: `run ${stored.runId}`, detail: "its history has no beginning" }),
-    );
+    const detail = "its history has no beginning";
+    return refuse(fault("DATA_LOSS", { where: `run ${runId}`, detail }));
   }
-  const run = newRun(stored.runId, await definitions.planByHash(first.definition), first);
-  for (const event of rest) evolve(run, event);
-  return run;
+  return { definition: first.definition, begin: (plan) => newRun(runId, plan, first), skip: 1 };
 }

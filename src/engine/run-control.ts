@@ -87,7 +87,9 @@ export class RunControl {
     return shard.within(() =>
       lanes
         .activeRuns(sessionId, namespace)
-        .flatMap((run) => run.tasks.filter((task) => task.status === "RUNNING"))
+        .flatMap(
+          (id) => shard.runs.awake(id)?.tasks.filter(({ status }) => status === "RUNNING") ?? [],
+        )
         .map((task) => ({ runId: task.run.id, taskId: task.id })),
     );
   }

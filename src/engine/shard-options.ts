@@ -8,6 +8,11 @@ export interface ShardOptions {
   readonly batchMax: number;
   /** Commits in flight at once; the second is decided while the first is on its way to disk. */
   readonly inFlightMax: number;
+  /**
+   * Beyond so many open runs those that stand still sleep, but for tasks with fewer than so many before them in their
+   * lane.
+   */
+  readonly awakeMost: number;
   /** A snapshot of a run is taken after this many events. */
   readonly snapshotEvery: number;
   /** Whether events behind a snapshot are deleted; watchers with an older cursor then get a gap. */
@@ -17,6 +22,7 @@ export interface ShardOptions {
 export const SHARD_DEFAULTS: ShardOptions = {
   batchMax: 2_000,
   inFlightMax: 2,
+  awakeMost: 16_384,
   snapshotEvery: 2_000,
   trimsHistory: false,
 };

@@ -5,6 +5,7 @@
  * group size adapts to load by itself and an idle engine answers after one fsync. The first failed commit is the last:
  * everything waiting is refused and the process recovers by replay.
  */
+import { present } from "../base/assert.ts";
 import { Deque } from "../base/deque.ts";
 import { type Fault, FaultError, fault } from "../base/fault.ts";
 import type { RunId } from "../base/ids.ts";
@@ -17,13 +18,16 @@ import { evolve } from "../core/run/evolve.ts";
 import type { Command, Effect, Event, RunEvents } from "../core/run/message.ts";
 import { agendaOf, findTask, type RunState, type TaskState } from "../core/run/state.ts";
 import { isTerminalRun, isTerminalTask } from "../core/run/status.ts";
+import { forgetAnswered, isStill } from "../core/run/still.ts";
 import type { LaneManager } from "../lanes/lane-manager.ts";
 import type { Host } from "../ports/host.ts";
-import type { Commit, Journal } from "../ports/journal.ts";
+import type { Journal } from "../ports/journal.ts";
 import type { Metrics } from "../ports/telemetry.ts";
 import { type Batch, commitOf, type Letter, newBatch, record, recordEnd } from "./batch.ts";
 import type { LimitGuard } from "./limits.ts";
+import { LiveRuns } from "./live-runs.ts";
 import { SHARD_DEFAULTS, type ShardOptions } from "./shard-options.ts";
+import { Snapshots } from "./snapshots.ts";
 import { Wake } from "./wake.ts";
 
 /** A command for a run that exists. */
@@ -61,12 +65,16 @@ export class Shard {
   readonly #deps: Deps;
   readonly #mailbox = new Deque<Letter>();
   /** Runs whose session's turn has come. */
-  readonly #turns = new Deque<RunState>();
-  readonly #runs = new Map<RunId, RunState>();
-  readonly #lastSnapshot = new WeakMap<RunState, number>();
+  readonly #turns = new Deque<RunId>();
+  /** Runs that are not terminal. */
+  readonly runs: LiveRuns;
+  /** Adopted runs that have something left to be drawn. */
+  readonly #unsettled: RunState[] = [];
+  readonly #snapshots: Snapshots;
   readonly #storedDefinitions = new Set<string>();
   #lastAppend: Promise<void> = Promise.resolve();
-  #inFlight = 0;
+  /** Batches whose commit is under way. */
+  readonly #inFlight = new Set<Batch>();
   #scheduled = false;
   #starting = true;
   #failure: Fault | undefined;
@@ -78,12 +86,13 @@ export class Shard {
   constructor(options: Partial<ShardOptions>, deps: Deps) {
     this.#options = { ...SHARD_DEFAULTS, ...options };
     this.#deps = deps;
+    this.#snapshots = new Snapshots(deps.journal, this.#options, (error) => this.fail(error));
+    const { awakeMost } = this.#options;
+    this.runs = new LiveRuns(awakeMost, {
+      isSoon: (ticket) => deps.lanes.waitsBefore(ticket) < awakeMost,
+      isUnderWay: (id) => [...this.#inFlight].some(({ changes }) => changes.has(id)),
+    });
     this.#wake = new Wake(deps.host, () => this.#schedule());
-  }
-
-  /** Runs that are not terminal, by id. */
-  get runs(): ReadonlyMap<RunId, RunState> {
-    return this.#runs;
   }
 
   get openTasks(): number {
@@ -100,22 +109,26 @@ export class Shard {
 
   /**
    * Takes over a run found in the journal and tells the lanes where its tasks stand; then call {@link resume}. Runs that
-   * have begun come before those that have not, each in order of acceptance.
+   * have begun come before those that have not, each in order of acceptance. A run that stands still may fall asleep.
    */
   adopt(run: RunState): void {
     const { lanes } = this.#deps;
-    this.#runs.set(run.id, run);
+    this.runs.add(run);
     this.#openTasks += run.open;
-    if (run.sequence >= this.#options.snapshotEvery) this.#lastSnapshot.set(run, run.sequence);
-    if (lanes.runAccepted(run) && run.status === "PENDING") this.#turns.push(run);
-    const ready = new Set(run.agenda.ready);
+    this.#snapshots.adopt(run);
+    if (lanes.runAccepted(run) && run.status === "PENDING") this.#turns.push(run.id);
     for (const task of run.tasks) {
       if (task.lease !== 0) lanes.started(task);
       else if (task.status === "SCHEDULED") lanes.enqueue(task);
-      // Whoever was blocked stood outside a lane that is gone, and is on no agenda if a snapshot was taken since.
-      else if (task.status === "PENDING" && task.readyAt > 0) ready.add(task.index);
+      // Whoever is ready and not in its lane stood outside; if there is room by now the lane says so.
+      else if (task.status === "PENDING" && task.readyAt > 0 && run.ending === undefined) {
+        lanes.block(task);
+      }
     }
-    if (ready.size > 0) agendaOf(run).ready.splice(0, Number.POSITIVE_INFINITY, ...ready);
+    // With leases out the agenda stays: an attempt that turns out to be lost is due again at once.
+    if (run.leases === 0) forgetAnswered(run);
+    if (!isStill(run)) this.#unsettled.push(run);
+    this.runs.settle([{ run }]);
   }
 
   /** Stops (false) or allows (true) new attempts; everything else goes on. */
@@ -148,7 +161,7 @@ export class Shard {
   /** Sends a command; resolves with what `project` saw once its events are durable, or rejects with its fault. */
   send<T>(runId: RunId, command: Unstamped<RunCommand>, project: Project<T>): Promise<T> {
     return this.#post(true, (batch) => {
-      const run = this.#runs.get(runId);
+      const run = this.runs.get(runId);
       if (run === undefined) throw new FaultError(fault("RUN_NOT_FOUND", { runId }));
       this.#carryOut(batch, run, stamped(command, batch));
       return project(run);
@@ -160,7 +173,7 @@ export class Shard {
     if (this.#failure !== undefined) return;
     this.#mailbox.push({
       open: (batch) => {
-        const run = this.#runs.get(runId);
+        const run = this.runs.get(runId);
         if (run !== undefined) this.#carryOut(batch, run, stamped(command, batch));
       },
     });
@@ -175,7 +188,7 @@ export class Shard {
   ): void {
     if (this.#failure !== undefined) return;
     const open = (batch: Batch): readonly Event[] | undefined => {
-      const run = this.#runs.get(runId);
+      const run = this.runs.get(runId);
       return run === undefined ? undefined : this.#carryOut(batch, run, stamped(command, batch));
     };
     this.#mailbox.push({ open, resolve: done, reject: () => {} });
@@ -185,7 +198,7 @@ export class Shard {
   /** Reads a live run at a commit; undefined when it is not live. Resolves when what it saw is durable. */
   read<T>(runId: RunId, project: Project<T>): Promise<T | undefined> {
     return this.#post(false, () => {
-      const run = this.#runs.get(runId);
+      const run = this.runs.get(runId);
       return run === undefined ? undefined : project(run);
     });
   }
@@ -200,10 +213,10 @@ export class Shard {
     this.#schedule();
   }
 
-  /** Draws the consequences of every adopted run and reports leases that died with the last process. */
+  /** Draws what consequences adopted runs still have and reports leases that died with the last process. */
   async resume(): Promise<void> {
     await this.#post(false, (batch) => {
-      for (const run of [...this.#runs.values()]) {
+      for (const run of this.#unsettled.splice(0)) {
         if (run.leases > 0) this.#carryOut(batch, run, { type: "recover", at: batch.at });
         else this.#advance(batch, run);
       }
@@ -212,7 +225,7 @@ export class Shard {
 
   /** Resolves when nothing is queued and nothing is in flight. */
   settled(): Promise<void> {
-    if (this.#mailbox.size === 0 && this.#inFlight === 0) return Promise.resolve();
+    if (this.#mailbox.size === 0 && this.#inFlight.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
@@ -244,19 +257,18 @@ export class Shard {
 
   /** One batch: decide, append, and when durable release. */
   #turn(): void {
-    if (this.#failure !== undefined || this.#inFlight >= this.#options.inFlightMax) return;
+    if (this.#failure !== undefined || this.#inFlight.size >= this.#options.inFlightMax) return;
     const batch = this.#decideBatch();
     this.#armWake(batch.at);
     if (batch.events === 0 && batch.replies.length === 0) {
       if (this.#mailbox.size > 0) this.#schedule();
       return this.#releaseIdle();
     }
-    const commit = commitOf(batch);
     const startedMs = this.#deps.host.elapsedMs();
-    this.#inFlight++;
-    this.#append(commit).then(
+    this.#inFlight.add(batch);
+    this.#append(batch).then(
       () => {
-        this.#inFlight--;
+        this.#inFlight.delete(batch);
         if (this.#failure !== undefined) return this.#refuseReplies(batch, this.#failure);
         if (batch.events > 0) {
           this.#deps.metrics.journalCommit(
@@ -269,7 +281,7 @@ export class Shard {
         this.#releaseIdle();
       },
       (error: Error) => {
-        this.#inFlight--;
+        this.#inFlight.delete(batch);
         this.fail(error, batch);
       },
     );
@@ -277,10 +289,12 @@ export class Shard {
   }
 
   /** An empty commit still waits its turn, so that a read never overtakes the write it saw. */
-  #append(commit: Commit): Promise<void> {
-    if (commit.runs.length > 0) {
-      this.#lastAppend = this.#deps.journal.append(commit);
-      this.#snapshotLongRuns(commit);
+  #append(batch: Batch): Promise<void> {
+    if (batch.events > 0) {
+      this.#lastAppend = this.#deps.journal.append(commitOf(batch));
+      for (const { run, isEnded } of batch.changes.values()) {
+        if (!isEnded) this.#snapshots.saveIfDue(run);
+      }
     }
     return this.#lastAppend;
   }
@@ -318,7 +332,7 @@ export class Shard {
       ...(idempotency === undefined ? {} : { idempotency }),
     };
     const run = newRun(runId, plan, event);
-    this.#runs.set(runId, run);
+    this.runs.add(run);
     this.#openTasks += run.open;
     record(batch, run, event);
     batch.accepted.push({ runId, namespace: request.namespace, idempotency });
@@ -338,7 +352,7 @@ export class Shard {
 
   #advance(batch: Batch, run: RunState): void {
     advance(run, this.#contextOf(batch));
-    if (isTerminalRun(run.status) && this.#runs.delete(run.id)) this.#bury(batch, run);
+    if (isTerminalRun(run.status) && this.runs.delete(run.id)) this.#bury(batch, run);
   }
 
   /** One for the whole batch. */
@@ -394,7 +408,8 @@ export class Shard {
 
   /** Begins runs whose session has come to them; a loop, because such a run may end at once and pass the turn on. */
   #beginRuns(batch: Batch): void {
-    for (let run = this.#turns.shift(); run !== undefined; run = this.#turns.shift()) {
+    for (let id = this.#turns.shift(); id !== undefined; id = this.#turns.shift()) {
+      const run = present(this.runs.get(id), "a run whose turn it is");
       this.#carryOut(batch, run, { type: "begin", at: batch.at });
     }
   }
@@ -430,22 +445,6 @@ export class Shard {
     if (opensAt !== undefined) this.#wake.noLaterThan(opensAt);
   }
 
-  #snapshotLongRuns(commit: Commit): void {
-    for (const { runId } of commit.runs) {
-      const run = this.#runs.get(runId);
-      if (run === undefined || run.sequence < this.#options.snapshotEvery) continue;
-      const since = run.sequence - (this.#lastSnapshot.get(run) ?? 0);
-      if (since < Math.max(this.#options.snapshotEvery, run.tasks.length)) continue;
-      this.#lastSnapshot.set(run, run.sequence);
-      this.#compact(run).catch((error: Error) => this.fail(error));
-    }
-  }
-
-  async #compact(run: RunState): Promise<void> {
-    await this.#deps.journal.snapshot(run);
-    if (this.#options.trimsHistory) await this.#deps.journal.trim(run.id);
-  }
-
   #release({ changes, effects, replies, at }: Batch): void {
     const { listener } = this.#deps;
     for (const change of changes.values()) listener.committed(change, change.run, change.isEnded);
@@ -455,6 +454,7 @@ export class Shard {
       else letter.reject?.(error);
     }
     listener.settled();
+    this.runs.settle(changes.values());
   }
 
   /** The store failed, maybe outside of a commit: nothing can be acknowledged any more. */
@@ -482,7 +482,7 @@ export class Shard {
   }
 
   #releaseIdle(): void {
-    if (this.#failure === undefined && (this.#mailbox.size > 0 || this.#inFlight > 0)) return;
+    if (this.#failure === undefined && (this.#mailbox.size > 0 || this.#inFlight.size > 0)) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 }

@@ -1,7 +1,8 @@
 /**
  * Durable deadlines on one heap over one host timer. A timer is named by run, task, kind and signal; arming it again
  * moves it. What fires is only a command: whether it still means anything is decided by the core, so a timer that
- * outlived its cause is harmless. Nothing here is stored: due times follow from journaled events.
+ * outlived its cause is harmless. Nothing here is stored: due times follow from journaled events. Nothing fires before
+ * the engine has opened them, because a start sets them while it still reads.
  */
 import { Heap, type HeapEntry } from "../base/heap.ts";
 import type { RunId, TaskId } from "../base/ids.ts";
@@ -36,6 +37,7 @@ export class Timers {
   #handle: TimerHandle | undefined;
   #handleDueAt = Number.POSITIVE_INFINITY;
   #order = 0;
+  #isOpen = false;
 
   constructor(host: Host, fire: (alarm: Alarm) => void) {
     this.#host = host;
@@ -45,6 +47,12 @@ export class Timers {
   /** Timers that are set. */
   get size(): number {
     return this.#heap.size;
+  }
+
+  /** From now on timers fire. */
+  open(): void {
+    this.#isOpen = true;
+    this.#schedule();
   }
 
   /** Sets or moves a timer. */
@@ -86,7 +94,7 @@ export class Timers {
 
   #schedule(): void {
     const next = this.#heap.peek();
-    if (next === undefined || next.dueAt >= this.#handleDueAt) return;
+    if (!this.#isOpen || next === undefined || next.dueAt >= this.#handleDueAt) return;
     this.#handle?.cancel();
     this.#handleDueAt = next.dueAt;
     this.#handle = this.#host.setTimer(Math.max(0, next.dueAt - this.#host.now()), () =>

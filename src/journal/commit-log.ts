@@ -36,6 +36,7 @@ import {
   putEndedKey,
   putRunKey,
 } from "./keys.ts";
+import { type Position, Positions } from "./positions.ts";
 import {
   beginRecord,
   FIRST_LINK,
@@ -53,21 +54,6 @@ import { ByteWriter } from "./wire.ts";
 /** Positions are noted after this many commits, or after this many run records, whichever comes first. */
 const NOTE_AFTER_COMMITS = 10_000;
 const NOTE_AFTER_RECORDS = 500_000;
-
-/** Where an open run stands. */
-interface Position {
-  sequence: number;
-  high: number;
-  low: number;
-  bytes: number;
-  /** Whether the open index has an entry for it. */
-  isNoted: boolean;
-  /** Whether it has changed since positions were last noted. */
-  isTouched: boolean;
-  /** The latest commit that has events of it, and its place in that commit's columns. */
-  commit: number;
-  column: number;
-}
 
 interface Columns {
   runIds: string;
@@ -95,11 +81,10 @@ export class CommitLog {
   /** Commits up to here need not be read at start. */
   verified: VerifiedRecord = { commit: 0, ...FIRST_LINK };
   /** Runs without an end. */
-  readonly open = new Map<RunId, Position>();
+  readonly open = new Positions();
   /** Runs that ended since the start, and the bytes of their records. */
   readonly endedTotals = { count: 0, bytes: 0 };
   readonly #writer = new ByteWriter();
-  #touched = new Set<RunId>();
   #notedAt: VerifiedRecord = this.verified;
   #recordsSince = 0;
 
@@ -152,12 +137,8 @@ export class CommitLog {
 
   /** Runs whose positions are to be noted now; pass them to {@link encodeNotes}, then call {@link encodeVerified}. */
   beginNotes(): readonly RunId[] {
-    const touched = [...this.#touched];
-    for (const runId of touched)
-      present(this.open.get(runId), `the open run ${runId}`).isTouched = false;
-    this.#touched = new Set();
     this.#recordsSince = 0;
-    return touched;
+    return this.open.takeTouched();
   }
 
   /** Writes that note where these runs stand. */
@@ -168,6 +149,7 @@ export class CommitLog {
       const position = this.open.get(runId);
       if (position === undefined) continue;
       position.isNoted = true;
+      this.open.set(runId, position);
       this.#putUnder(openKey(runId), OPEN, position);
     }
     return new WriteFrame(writer.copy());
@@ -207,7 +189,6 @@ export class CommitLog {
       commit: 0,
       column: 0,
     });
-    this.#touched.add(runId);
   }
 
   #put<T>(writes: Write[], key: Uint8Array, table: Message<T>, value: T): void {
@@ -237,29 +218,11 @@ export class CommitLog {
   }
 
   #positionOf(runId: RunId, firstSequence: number): Position {
-    let position = this.open.get(runId);
-    if (position === undefined) {
-      const { high, low } = linkOfRun(runId);
-      position = {
-        sequence: 0,
-        high,
-        low,
-        bytes: 0,
-        isNoted: false,
-        isTouched: false,
-        commit: 0,
-        column: 0,
-      };
-      this.open.set(runId, position);
-    }
+    const position = this.open.get(runId) ?? firstPosition(runId);
     assert(
       firstSequence === position.sequence + 1,
       `run ${runId}: event ${firstSequence} is out of order`,
     );
-    if (!position.isTouched) {
-      position.isTouched = true;
-      this.#touched.add(runId);
-    }
     return position;
   }
 
@@ -298,6 +261,8 @@ export class CommitLog {
     position.sequence += count;
     position.commit = this.head;
     position.column = columns.crcs.length;
+    position.isTouched = true;
+    this.open.set(runId, position);
     columns.runIds += runId;
     columns.firstSequences.push(firstSequence);
     columns.counts.push(count);
@@ -316,7 +281,6 @@ export class CommitLog {
     const commit = this.head;
     this.#putValue(keyStart, ENDED, { ...summary, sequence, high, low, bytes, commit });
     this.open.delete(runId);
-    if (position.isTouched) this.#touched.delete(runId);
     this.endedTotals.count++;
     this.endedTotals.bytes += bytes;
   }
@@ -335,6 +299,21 @@ export class CommitLog {
     });
     this.link = linkAfter(link, crc, this.head);
   }
+}
+
+/** Before a run's first event. */
+function firstPosition(runId: RunId): Position {
+  const { high, low } = linkOfRun(runId);
+  return {
+    sequence: 0,
+    high,
+    low,
+    bytes: 0,
+    isNoted: false,
+    isTouched: false,
+    commit: 0,
+    column: 0,
+  };
 }
 
 /** A write that does not share the log's buffer. */

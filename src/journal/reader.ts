@@ -241,20 +241,13 @@ export class RunReader {
   }
 
   async #read(runId: RunId, entry: Entry): Promise<ReadRecord> {
+    const inline = readInline(entry);
+    if (inline !== undefined) return inline;
     const { key, value } = entry;
-    let reader = openRecord(key, value);
-    const header = readRunHeader(key, reader);
-    let bytes = value.length;
-    if (header.blobs > 0) {
-      const blobs = await this.#blobs(runId, header);
-      bytes += blobs.reduce((sum, blob) => sum + blob.length, 0);
-      reader = openRecord(key, value, blobs);
-      readRunHeader(key, reader);
-    }
-    const events = decoded(key, () => readEvents(reader));
-    if (events.length !== header.count)
-      damaged(key, `it holds ${events.length} of ${header.count} events`);
-    return { header, events, bytes };
+    const blobs = await this.#blobs(runId, readRunHeader(key, openRecord(key, value)));
+    const bytes = blobs.reduce((sum, blob) => sum + blob.length, value.length);
+    const reader = openRecord(key, value, blobs);
+    return { ...readEvents(key, reader, readRunHeader(key, reader)), bytes };
   }
 
   #blobs(runId: RunId, header: RunHeader): Promise<Uint8Array[]> {
@@ -273,8 +266,27 @@ function nextLimit(page: readonly ReadRecord[], pageBytes: number): number {
   return Math.min(PAGE_RECORDS, Math.max(1, Math.floor((pageBytes * page.length) / bytes)));
 }
 
+/** The record of an entry; undefined when it keeps payloads apart, which have to be fetched first. */
+export function readInline({ key, value }: Entry): ReadRecord | undefined {
+  const reader = openRecord(key, value);
+  const header = readRunHeader(key, reader);
+  if (header.blobs > 0) return undefined;
+  return { ...readEvents(key, reader, header), bytes: value.length };
+}
+
+function readEvents(
+  key: Uint8Array,
+  reader: ByteReader,
+  header: RunHeader,
+): Pick<ReadRecord, "header" | "events"> {
+  const events = decoded(key, () => decodeEvents(reader));
+  if (events.length !== header.count)
+    damaged(key, `it holds ${events.length} of ${header.count} events`);
+  return { header, events };
+}
+
 /** goclaw.journal.v1.RunRecord: events = 1. */
-function readEvents(reader: ByteReader): Event[] {
+function decodeEvents(reader: ByteReader): Event[] {
   const events: Event[] = [];
   while (reader.at < reader.end) {
     const tag = reader.varint();

@@ -5,6 +5,7 @@
  * closed; a journal of a newer format is `STORE_FORMAT`. It changes nothing but the epoch.
  */
 
+import { present } from "../base/assert.ts";
 import { keyAfter } from "../base/bytes.ts";
 import { fault, refuse } from "../base/fault.ts";
 import type { RunId } from "../base/ids.ts";
@@ -33,6 +34,7 @@ import {
   snapshotKey,
   trimmedKey,
 } from "./keys.ts";
+import { loadAhead } from "./load-ahead.ts";
 import { ReadAhead } from "./read-ahead.ts";
 import { type ExpectedEnd, type LoadedRun, RunReader } from "./reader.ts";
 import {
@@ -51,10 +53,10 @@ export const FORMAT_VERSION = 1;
 
 /** Commits per page, and open runs loaded at the same time. */
 const PAGE_COMMITS = 256;
-const PAGE_OPEN_RUNS = 1_000;
-const RUNS_AT_ONCE = 250;
+const PAGE_OPEN_RUNS = 10_000;
+const RUNS_AT_ONCE = 500;
 /** Entries read ahead for a group of open runs; where finished ones lie in between, the rest is read one by one. */
-const ENTRIES_AHEAD = 1_500;
+const ENTRIES_AHEAD = 3_000;
 
 /** What the commits since the verified point say. */
 interface Tail {
@@ -66,6 +68,15 @@ interface Tail {
   readonly listed: Map<RunId, ExpectedEnd>;
   /** Those among them that were born in one of them: the open index need not know them yet. */
   readonly born: Set<RunId>;
+}
+
+/** An open run and where it must stand. */
+type Ending = readonly [RunId, ExpectedEnd];
+
+/** What was read ahead of a group of runs; `isPlain` when none of them has a snapshot or was trimmed. */
+interface GroupAhead {
+  readonly ahead: ReadAhead;
+  readonly isPlain: boolean;
 }
 
 /** Hands out one open run; recovery waits for it. */
@@ -200,7 +211,7 @@ export class Recovery {
   }
 
   /** Where the run of an entry of the open index stands by now. */
-  #noted(tail: Tail, key: Uint8Array, value: Uint8Array): readonly [RunId, ExpectedEnd] {
+  #noted(tail: Tail, key: Uint8Array, value: Uint8Array): Ending {
     const runId = runIdOf(key);
     const noted = readRecord(key, value, (reader) => decode(reader, OPEN));
     const end = tail.listed.get(runId) ?? { sequence: noted.sequence, link: noted };
@@ -210,32 +221,47 @@ export class Recovery {
     return [runId, end];
   }
 
-  /** A reader that has what lies between the first and the last of these runs, which are in order. */
-  async #readerOf(group: readonly (readonly [RunId, ExpectedEnd])[]): Promise<RunReader> {
-    const [first] = group[0] as (typeof group)[number];
-    const [last] = group.at(-1) as (typeof group)[number];
-    const ranges = [
-      { from: runKey(first, 0), to: runKey(last, Number.MAX_SAFE_INTEGER) },
-      { from: snapshotKey(first), to: keyAfter(snapshotKey(last)) },
-      { from: trimmedKey(first), to: keyAfter(trimmedKey(last)) },
-    ];
-    return new RunReader(await ReadAhead.of(this.#store, ranges, ENTRIES_AHEAD));
+  /** What lies between the first and the last of these runs, which are in order. */
+  async #readAhead(group: readonly Ending[]): Promise<GroupAhead> {
+    const [first] = group[0] as Ending;
+    const [last] = group.at(-1) as Ending;
+    const records = { from: runKey(first, 0), to: runKey(last, Number.MAX_SAFE_INTEGER) };
+    const snapshots = { from: snapshotKey(first), to: keyAfter(snapshotKey(last)) };
+    const trimmed = { from: trimmedKey(first), to: keyAfter(trimmedKey(last)) };
+    const ahead = await ReadAhead.of(this.#store, [records, snapshots, trimmed], ENTRIES_AHEAD);
+    return { ahead, isPlain: ahead.lacks(snapshots) && ahead.lacks(trimmed) };
   }
 
-  async #loadAll(
-    ends: readonly (readonly [RunId, ExpectedEnd])[],
+  /** Reads the next group while it works on one. */
+  async #loadAll(ends: readonly Ending[], isNoted: boolean, onLoaded: OnLoaded): Promise<void> {
+    const groups: (readonly Ending[])[] = [];
+    for (let at = 0; at < ends.length; at += RUNS_AT_ONCE) {
+      groups.push(ends.slice(at, at + RUNS_AT_ONCE));
+    }
+    let reading = groups[0] && this.#readAhead(groups[0]);
+    for (const [place, group] of groups.entries()) {
+      const found = present(await reading, "what was read ahead");
+      const next = groups[place + 1];
+      reading = next && this.#readAhead(next);
+      // Whatever fails there is told when its turn comes; a failure here comes first.
+      reading?.catch(() => {});
+      await this.#loadGroup(group, found, isNoted, onLoaded);
+    }
+  }
+
+  async #loadGroup(
+    group: readonly Ending[],
+    { ahead, isPlain }: GroupAhead,
     isNoted: boolean,
     onLoaded: OnLoaded,
   ): Promise<void> {
-    for (let at = 0; at < ends.length; at += RUNS_AT_ONCE) {
-      const group = ends.slice(at, at + RUNS_AT_ONCE);
-      const reader = await this.#readerOf(group);
-      const runs = group.map(([runId, end]) => reader.load(runId, end, true));
-      for (const [place, run] of (await Promise.all(runs)).entries()) {
-        const [runId] = group[place] as (typeof group)[number];
-        this.#log.adopt(runId, run.position, isNoted);
-        await onLoaded(runId, run);
-      }
+    const reader = new RunReader(ahead);
+    for (const [runId, end] of group) {
+      const plain = isPlain ? loadAhead(ahead, runId, end) : undefined;
+      const run = plain ?? (await reader.load(runId, end, true));
+      this.#log.adopt(runId, run.position, isNoted);
+      const taken = onLoaded(runId, run);
+      if (taken !== undefined) await taken;
     }
   }
 }

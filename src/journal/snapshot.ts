@@ -59,7 +59,8 @@ export function decodeSnapshot(runId: RunId, key: Uint8Array, value: Uint8Array)
   return { header, stored: { definition, sequence, restore } };
 }
 
-function recordOf(run: RunState): StateRecord {
+/** What is written of a run. */
+export function recordOf(run: RunState): StateRecord {
   const { agenda } = run;
   return {
     ...run,
@@ -72,7 +73,8 @@ function recordOf(run: RunState): StateRecord {
   };
 }
 
-function restoreState(
+/** The run again; damage is told under its key. */
+export function restoreState(
   runId: RunId,
   key: Uint8Array,
   plan: RunState["plan"],
@@ -110,11 +112,14 @@ function restoreTask(run: RunState, key: Uint8Array, index: number, record: Task
 }
 
 function restoreAgenda(run: RunState, record: StateRecord["agenda"]): void {
+  const { ready, joinable, expiring, collecting, fatal, closing } = record;
+  const entries = ready.length + joinable.length + expiring.length + collecting.length;
+  if (entries === 0 && fatal === undefined && !closing) return;
   const agenda = agendaOf(run);
-  agenda.ready.push(...record.ready);
-  agenda.joinable.push(...record.joinable);
-  agenda.expiring.push(...record.expiring);
-  agenda.collecting.push(...record.collecting);
-  agenda.fatal = record.fatal === undefined ? undefined : (run.tasks[record.fatal] as TaskState);
-  agenda.closing = record.closing;
+  agenda.ready.push(...ready);
+  agenda.joinable.push(...joinable);
+  agenda.expiring.push(...expiring);
+  agenda.collecting.push(...collecting);
+  agenda.fatal = fatal === undefined ? undefined : (run.tasks[fatal] as TaskState);
+  agenda.closing = closing;
 }

@@ -4,7 +4,8 @@
  * the metric `goclaw_slots_diverged` must read 0. Linear in the number of tasks; call it between turns of the writer
  * loop, when every task that `poll` handed out has been answered for.
  */
-import type { RunState, TaskState } from "../core/run/state.ts";
+import type { Ticket } from "../core/lane/ticket.ts";
+import type { RunState } from "../core/run/state.ts";
 import type { Lane } from "./lane.ts";
 import { sessionKey } from "./sessions.ts";
 
@@ -14,8 +15,8 @@ interface Claims {
   readonly lanes: readonly Lane[];
   /** Tasks per session that hold a slot; `undefined` when sessions do not count tasks. */
   readonly sessionTasks: Iterable<readonly [string, number]> | undefined;
-  /** The lane that a task's slot or place belongs to. */
-  readonly laneOf: (task: TaskState) => string;
+  /** The lane that the slot or place of a task or ticket belongs to. */
+  readonly laneOf: (task: { readonly lane: string }) => string;
 }
 
 /** One figure that differs. */
@@ -33,8 +34,12 @@ export interface LaneAudit {
 }
 
 /** Compares what the lanes claim with what the task states say. */
-export function auditLanes(runs: Iterable<RunState>, claims: Claims): LaneAudit {
-  const derived = deriveFigures(runs, claims);
+export function auditLanes(
+  runs: Iterable<RunState>,
+  asleep: Iterable<Ticket>,
+  claims: Claims,
+): LaneAudit {
+  const derived = deriveFigures(runs, asleep, claims);
   const claimed = claimedFigures(claims);
   const divergences: Divergence[] = [];
   let diverged = 0;
@@ -58,7 +63,11 @@ function claimedFigures({ globalOccupied, lanes, sessionTasks }: Claims): Map<st
   return figures;
 }
 
-function deriveFigures(runs: Iterable<RunState>, claims: Claims): Map<string, number> {
+function deriveFigures(
+  runs: Iterable<RunState>,
+  asleep: Iterable<Ticket>,
+  claims: Claims,
+): Map<string, number> {
   const figures = new Map<string, number>();
   const add = (figure: string, amount: number): void => {
     figures.set(figure, (figures.get(figure) ?? 0) + amount);
@@ -75,6 +84,9 @@ function deriveFigures(runs: Iterable<RunState>, claims: Claims): Map<string, nu
         add(`queued:${claims.laneOf(task)}`, 1);
       }
     }
+  }
+  for (const ticket of asleep) {
+    if (ticket.standing === "queued") add(`queued:${claims.laneOf(ticket)}`, 1);
   }
   return figures;
 }

@@ -10,7 +10,7 @@
  */
 import { assert, present, unreachable } from "../base/assert.ts";
 import { fault, refuse } from "../base/fault.ts";
-import { nearestName } from "../base/ids.ts";
+import { nearestName, type RunId } from "../base/ids.ts";
 import type { Instant } from "../base/time.ts";
 import { admit, LANE_GLOBAL, type LaneRoom } from "../core/lane/admission.ts";
 import {
@@ -100,6 +100,12 @@ export class LaneManager {
     lane.enter(ticket, this.#seen(task.since));
   }
 
+  /** How many tasks wait in the same place; whoever is still outside waits for all that are in the lane as well. */
+  waitsBefore({ standing, lane }: Ticket): number {
+    const { queued, outside } = this.#laneOf(lane);
+    return standing === "blocked" ? queued + outside.size : queued;
+  }
+
   /** Instance of the worker that a task in `start` is meant for; undefined for agents of the daemon. */
   workerOf(task: TaskState): string | undefined {
     return this.#placement?.workerOf(task);
@@ -187,12 +193,12 @@ export class LaneManager {
   }
 
   /** A run ended, or was cancelled while it waited: the run of its session whose turn it is now, if any. */
-  runEnded(run: RunState): RunState | undefined {
+  runEnded(run: RunState): RunId | undefined {
     return this.#sessions.end(run);
   }
 
   /** The runs of a session that have begun or may begin, oldest first. */
-  activeRuns(sessionId: string, namespace: string): readonly RunState[] {
+  activeRuns(sessionId: string, namespace: string): readonly RunId[] {
     return this.#sessions.activeRuns(sessionId, namespace);
   }
 
@@ -249,13 +255,16 @@ export class LaneManager {
     this.#adoptNamed(config);
   }
 
-  /** Recomputes queues and occupancy from task states and tells where the lanes differ from them. */
-  audit(runs: Iterable<RunState>): LaneAudit {
-    return auditLanes(runs, {
+  /**
+   * Recomputes queues and occupancy from task states and tells where the lanes differ from them. Of runs that are asleep
+   * it counts the tickets.
+   */
+  audit(runs: Iterable<RunState>, asleep: Iterable<Ticket> = []): LaneAudit {
+    return auditLanes(runs, asleep, {
       globalOccupied: this.#global.occupied,
       lanes: this.#rotation,
       sessionTasks: this.#config.session.scope === "task" ? this.#sessions.heldTasks() : undefined,
-      laneOf: (task) => this.#laneOf(task.lane).name,
+      laneOf: ({ lane }) => this.#laneOf(lane).name,
     });
   }
 

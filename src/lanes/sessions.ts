@@ -5,6 +5,7 @@
  * the runs and tasks that the engine reports.
  */
 import { present } from "../base/assert.ts";
+import type { RunId } from "../base/ids.ts";
 import type { Instant } from "../base/time.ts";
 import type { LaneStatus, LanesConfig } from "../core/lane/lane.ts";
 import type { Flow } from "../core/lane/ticket.ts";
@@ -12,9 +13,9 @@ import type { RunState } from "../core/run/state.ts";
 
 interface Session {
   /** Runs that began or may begin, oldest first. */
-  readonly active: RunState[];
-  /** Runs that wait for their turn, in order of acceptance; made when the first one must wait. */
-  waiting: Map<string, RunState> | undefined;
+  readonly active: RunId[];
+  /** Runs that wait for their turn, in order of acceptance, with its instant; made when the first one must wait. */
+  waiting: Map<RunId, Instant> | undefined;
   /** Tasks that hold a slot; counted for scope `task` only. */
   tasks: number;
   /** Flows that wait for this session; made when the first one must. */
@@ -41,24 +42,24 @@ export class Sessions {
     const isFull = session.active.length >= this.#concurrency;
     if (this.#scope === "run" && run.status === "PENDING" && isFull) {
       session.waiting ??= new Map();
-      session.waiting.set(run.id, run);
+      session.waiting.set(run.id, run.acceptedAt);
       return false;
     }
-    session.active.push(run);
+    session.active.push(run.id);
     return true;
   }
 
   /** Forgets a run that ended, waiting or active; answers the run whose turn it is now. */
-  end(run: RunState): RunState | undefined {
+  end(run: RunState): RunId | undefined {
     const key = sessionKey(run);
     const session = key === undefined ? undefined : this.#sessions.get(key);
     if (key === undefined || session === undefined || session.waiting?.delete(run.id))
       return undefined;
-    const place = session.active.indexOf(run);
+    const place = session.active.indexOf(run.id);
     if (place !== -1) session.active.splice(place, 1);
-    const next = session.waiting?.values().next().value;
+    const next = session.waiting?.keys().next().value;
     if (next !== undefined && session.active.length < this.#concurrency) {
-      session.waiting?.delete(next.id);
+      session.waiting?.delete(next);
       session.active.push(next);
       return next;
     }
@@ -67,7 +68,7 @@ export class Sessions {
   }
 
   /** The runs of a session that have begun or may begin, oldest first. */
-  activeRuns(sessionId: string, namespace: string): readonly RunState[] {
+  activeRuns(sessionId: string, namespace: string): readonly RunId[] {
     return this.#sessions.get(`${namespace}/${sessionId}`)?.active ?? [];
   }
 
@@ -101,7 +102,7 @@ export class Sessions {
     for (const { active, waiting, tasks } of this.#sessions.values()) {
       occupied += this.#scope === "run" ? active.length : tasks;
       queued += waiting?.size ?? 0;
-      const oldest = waiting?.values().next().value?.acceptedAt;
+      const oldest = waiting?.values().next().value;
       if (oldest !== undefined) oldestSince = Math.min(oldest, oldestSince ?? oldest);
     }
     return {

@@ -52,7 +52,11 @@ function systemCli(): Cli {
       const { createGrpcTransport } = await import("@connectrpc/connect-node");
       return createGrpcTransport({ baseUrl: server });
     },
-    serve: async (options, baseDir) => start(await configOf(options, baseDir), true),
+    serve: async (options, baseDir) => {
+      const { boundHeapGrowth } = await import("../adapters/heap-growth.ts");
+      boundHeapGrowth();
+      return start(await configOf(options, baseDir), true);
+    },
     embed: async (options, baseDir) =>
       start(embeddedConfig(await configOf(options, baseDir), options), false),
     exit: (code) => process.exit(code),

@@ -10,6 +10,7 @@ import type { SignalContent } from "../../src/core/run/message.ts";
 import type { RunState, TaskState } from "../../src/core/run/state.ts";
 import { isTerminalRun, isTerminalTask } from "../../src/core/run/status.ts";
 import { snapshotKey } from "../../src/journal/keys.ts";
+import { RunPacker } from "../../src/journal/packed-run.ts";
 import { decodeSnapshot, encodeSnapshot } from "../../src/journal/snapshot.ts";
 import { ByteWriter } from "../../src/journal/wire.ts";
 import { RUN_ID, RunHarness } from "../support/run-harness.ts";
@@ -106,13 +107,15 @@ function featuresOf(run: RunState): string[] {
   return found.filter((feature) => FEATURES.includes(feature));
 }
 
+const packer = new RunPacker();
+
 function store(run: RunState): Uint8Array {
   const position = { ...POSITION, sequence: run.sequence };
   return encodeSnapshot(new ByteWriter(), snapshotKey(RUN_ID), run, position, 3).slice();
 }
 
 describe("snapshots", () => {
-  test("restore what they were taken of", () => {
+  test("restore what they were taken of, and so does a packed run", () => {
     const seen = new Set<string>();
     fc.assert(
       fc.property(fc.array(fc.nat(10_000), { maxLength: 60 }), (choices) => {
@@ -125,6 +128,8 @@ describe("snapshots", () => {
         });
         expect(found.header).toMatchObject({ commit: 3, bytes: 900, low: 7 });
         expect(found.stored.restore(harness.run.plan)).toEqual(harness.run);
+        const packed = packer.pack(harness.run);
+        expect(packer.unpack(RUN_ID, harness.run.plan, packed)).toEqual(harness.run);
         for (const feature of featuresOf(harness.run)) seen.add(feature);
       }),
       { numRuns: 200, seed: 20_261_122 },

@@ -264,7 +264,8 @@ class Engine {
     if (!isOpen(run) || run.open > 0 || run.leases > 0) return;
     evolve(run, { type: "run_completed", at: this.at });
     const next = this.lanes.runEnded(run);
-    if (next !== undefined) this.beginRun(next);
+    const waiting = this.runs.find(({ id }) => id === next);
+    if (waiting !== undefined) this.beginRun(waiting);
   }
 
   /** A new process: the lanes are rebuilt from task states. */
@@ -315,7 +316,7 @@ class Engine {
         // In order, and none waits while there is room.
         expect(begun).toEqual(open.slice(0, 1));
       }
-      expect(this.lanes.activeRuns(session, "default")[0]).toBe(begun[0]);
+      expect(this.lanes.activeRuns(session, "default")[0]).toBe(begun[0]?.id);
     }
   }
 

@@ -106,6 +106,8 @@ export interface Faults {
   readonly payloadBytes: number;
   readonly watchBufferBytes: number;
   readonly openRunsMax: number;
+  /** Runs that may stand still and stay awake. */
+  readonly awakeMost: number;
   readonly retention: RetentionRules;
   readonly bus: {
     readonly isConfigured: boolean;
@@ -182,6 +184,7 @@ export function drawFaults(seed: number): Faults {
       { maxBytes: 20_000 },
     ),
     bus: { isConfigured: random() < 0.7, pageRecords: one(1, 5, 500), batchEvents: one(1, 7, 500) },
+    awakeMost: one(0, 0, 2, 8_192),
   };
 }
 

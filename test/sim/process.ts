@@ -85,20 +85,23 @@ export class SimulatedProcess {
       { payloadBytes: faults.payloadBytes },
       { host, transports: this.#fleet.transports, log, metrics },
     );
-    this.engine = new parts.Engine(faults.engine, {
-      host,
-      journal,
-      lanes: new parts.Lanes(faults.lanes),
-      runtime: this.runtime,
-      hub: this.hub,
-      log,
-      metrics,
-      onFailure: () => {
-        this.hasFailed = true;
-        options.onFailure();
+    this.engine = new parts.Engine(
+      { ...faults.engine, awakeMost: faults.awakeMost },
+      {
+        host,
+        journal,
+        lanes: new parts.Lanes(faults.lanes),
+        runtime: this.runtime,
+        hub: this.hub,
+        log,
+        metrics,
+        onFailure: () => {
+          this.hasFailed = true;
+          options.onFailure();
+        },
+        onCommit: () => this.#bridge?.notify(),
       },
-      onCommit: () => this.#bridge?.notify(),
-    });
+    );
     this.#bridge = faults.bus.isConfigured ? this.#newBridge() : undefined;
   }
 

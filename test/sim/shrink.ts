@@ -25,6 +25,7 @@ const HARMLESS: readonly ((faults: Faults) => Partial<Faults>)[] = [
   () => ({ syncMs: 0 }),
   () => ({ watchBufferBytes: 65_536 }),
   () => ({ retention: {} }),
+  () => ({ awakeMost: 8_192 }),
   ({ bus }) => ({ bus: { ...bus, isConfigured: false } }),
   ({ engine }) => ({ engine: { ...engine, batchMax: 2_000 } }),
   ({ engine }) => ({ engine: { ...engine, inFlightMax: 2 } }),

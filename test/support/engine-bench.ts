@@ -99,7 +99,7 @@ export class EngineBench {
     );
     this.lanes = new LaneManager(this.#lanesConfig, runtime);
     this.engine = new Engine(
-      { limits: this.#limits, ...options.shard },
+      { limits: this.#limits, awakeMost: 0, ...options.shard },
       {
         host,
         journal: this.journal,

@@ -1,11 +1,15 @@
 /**
  * A task's place in the lanes: one small object for its whole way from "blocked outside" to "holds a slot", kept in
- * `task.place`. It holds only what queues need to find and remove it in O(log n); everything else is read from the
- * task, because a million of them may wait. Nothing here is journaled: tickets are rebuilt from task states.
+ * `task.place`. It holds only what queues need to order, find and remove it in O(log n); everything else is read from
+ * the task, because a million of them may wait. While a task's run is asleep the ticket stands in its queue alone and
+ * wakes the run when somebody asks for the task. Nothing here is journaled: tickets are rebuilt from task states.
  */
+import { present } from "../../base/assert.ts";
 import type { Heap, HeapEntry } from "../../base/heap.ts";
-import type { Millis } from "../../base/time.ts";
-import type { TaskState } from "../run/state.ts";
+import type { RunId } from "../../base/ids.ts";
+import type { Instant, Millis } from "../../base/time.ts";
+import type { PlanNode } from "../dag/plan.ts";
+import type { RunState, TaskState } from "../run/state.ts";
 
 /**
  * Where a ticket stands. `blocked`: outside a full lane. `offered`: room is kept for it. `queued`: in the lane.
@@ -27,9 +31,22 @@ export interface Flow extends HeapEntry {
   parkedIn: Set<Flow> | undefined;
 }
 
+/** A run that is asleep, as its tickets know it. */
+export interface Sleeper {
+  readonly id: RunId;
+  readonly acceptedAt: Instant;
+  /** Brings the run back: afterwards each of its tickets has its task. */
+  wake(): void;
+}
+
 /** One task on its way through a lane. */
 export class Ticket implements HeapEntry {
-  readonly task: TaskState;
+  readonly node: PlanNode;
+  /** Index of the task in its run. */
+  readonly index: number;
+  /** All tickets of a run have the same. */
+  run: RunState | Sleeper;
+  #task: TaskState | undefined;
   standing: Standing;
   /** Name of the lane it is in or waits for. */
   lane: string;
@@ -43,14 +60,36 @@ export class Ticket implements HeapEntry {
   newer: Ticket | undefined = undefined;
 
   constructor(task: TaskState, standing: Standing, lane: string) {
-    this.task = task;
+    this.node = task.node;
+    this.index = task.index;
+    this.run = task.run;
+    this.#task = task;
     this.standing = standing;
     this.lane = lane;
   }
 
+  /** Its task; wakes the run if that is asleep. */
+  get task(): TaskState {
+    if (this.#task === undefined) (this.run as Sleeper).wake();
+    return present(this.#task, "the task of a ticket");
+  }
+
+  /** The run goes to sleep, and takes the task with it. */
+  part(run: Sleeper): void {
+    this.run = run;
+    this.#task = undefined;
+  }
+
+  /** The run is awake again: this is its task. */
+  rejoin(task: TaskState): void {
+    this.run = task.run;
+    this.#task = task;
+    task.place = this;
+  }
+
   /** Slots it takes in its named lane and in the global one. */
   get cost(): number {
-    return this.task.node.task.cost;
+    return this.node.task.cost;
   }
 }
 
@@ -68,7 +107,7 @@ export type TicketOrder = (a: Ticket, b: Ticket) => boolean;
  * a task for ever; it is a property of the run, so the order of two tickets never changes while they wait.
  */
 export function ticketOrder(agingMs: Millis): TicketOrder {
-  return ({ task: a }, { task: b }) => {
+  return (a, b) => {
     if (a.run !== b.run) {
       const intervals =
         Math.floor(a.run.acceptedAt / agingMs) - Math.floor(b.run.acceptedAt / agingMs);

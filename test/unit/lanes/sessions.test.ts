@@ -14,15 +14,15 @@ describe("sessions with scope run", () => {
       RunState,
     ];
     expect([a, b, c].map((run) => lanes.runAccepted(run))).toEqual([true, false, false]);
-    expect(lanes.activeRuns("s", "default")).toEqual([a]);
+    expect(lanes.activeRuns("s", "default")).toEqual([a.id]);
     expect(lanes.status()[1]).toMatchObject({
       kind: "session",
       occupied: 1,
       queued: 2,
       oldestSince: 0,
     });
-    expect(lanes.runEnded(a)).toBe(b);
-    expect(lanes.runEnded(b)).toBe(c);
+    expect(lanes.runEnded(a)).toBe(b.id);
+    expect(lanes.runEnded(b)).toBe(c.id);
     expect(lanes.runEnded(c)).toBeUndefined();
     expect(lanes.activeRuns("s", "default")).toEqual([]);
     expect(lanes.status()[1]).toMatchObject({ occupied: 0, queued: 0, oldestSince: undefined });
@@ -37,7 +37,7 @@ describe("sessions with scope run", () => {
     ];
     for (const run of runs) lanes.runAccepted(run);
     expect(lanes.runEnded(runs[1])).toBeUndefined();
-    expect(lanes.runEnded(runs[0])).toBe(runs[2]);
+    expect(lanes.runEnded(runs[0])).toBe(runs[2].id);
   });
 
   it("tells namespaces apart, and lets runs without a session begin at once", () => {
@@ -55,7 +55,7 @@ describe("sessions with scope run", () => {
     const begun = startedRun({ session: "s" });
     const waiting = acceptedRun({ session: "s" });
     expect([begun, waiting].map((run) => lanes.runAccepted(run))).toEqual([true, false]);
-    expect(lanes.runEnded(begun)).toBe(waiting);
+    expect(lanes.runEnded(begun)).toBe(waiting.id);
   });
 
   it("lets runs that had begun before a restart go on, even if fewer may begin now", () => {
@@ -64,7 +64,7 @@ describe("sessions with scope run", () => {
     const waiting = acceptedRun({ session: "s" });
     expect([a, b, waiting].map((run) => lanes.runAccepted(run))).toEqual([true, true, false]);
     expect(lanes.runEnded(a)).toBeUndefined();
-    expect(lanes.runEnded(b)).toBe(waiting);
+    expect(lanes.runEnded(b)).toBe(waiting.id);
   });
 });
 
@@ -76,7 +76,7 @@ describe("sessions with scope task", () => {
     const bench = scoped();
     const [a, b] = [bench.offer({ session: "s" }), bench.offer({ session: "s" })];
     expect(bench.turn(0)).toEqual([a]);
-    expect(bench.lanes.activeRuns("s", "default")[0]).toBe(a.run);
+    expect(bench.lanes.activeRuns("s", "default")[0]).toBe(a.run.id);
     bench.expectNoDivergence();
     bench.end(a, 1);
     expect(bench.turn(1)).toEqual([b]);

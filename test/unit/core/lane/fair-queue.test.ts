@@ -57,6 +57,39 @@ describe("order inside a flow", () => {
   });
 });
 
+describe("a run that sleeps", () => {
+  it("keeps its place, and wakes when its task is asked for", () => {
+    const bench = new Bench();
+    const run = startedRun({ at: 15, tasks: [{}, {}] });
+    const tickets = run.tasks.map((task) => new Ticket(task, "queued", "default"));
+    for (const ticket of tickets) bench.queue.push(ticket, 0);
+    bench.push("young", { at: 20 });
+    bench.push("old", { at: 10 });
+    let woken = 0;
+    const sleeper = {
+      id: run.id,
+      acceptedAt: run.acceptedAt,
+      wake: (): void => {
+        woken++;
+        for (const [place, ticket] of tickets.entries()) {
+          const task = run.tasks[place];
+          if (task !== undefined) ticket.rejoin(task);
+        }
+      },
+    };
+    for (const ticket of tickets) ticket.part(sleeper);
+    bench.push("older in the run's interval", { at: 14 });
+    expect([bench.take(), bench.take()]).toEqual(["old", "older in the run's interval"]);
+    expect(bench.queue.take(0)).toBe(tickets[0]);
+    expect(woken).toBe(0);
+    expect(tickets[1]?.task).toBe(run.tasks[1]);
+    expect(tickets[0]?.task).toBe(run.tasks[0]);
+    expect(woken).toBe(1);
+    expect(run.tasks.map(({ place }) => place)).toEqual(tickets);
+    expect(bench.queue.take(0)).toBe(tickets[1]);
+  });
+});
+
 describe("priorities", () => {
   it("adds the priority of the run to that of the task; high goes first", () => {
     const bench = new Bench();
